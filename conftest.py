@@ -1,0 +1,3 @@
+"""Loads the plugin from the checkout, installed or not."""
+
+pytest_plugins = ["energy_plugin.plugin"]

@@ -1,0 +1,1 @@
+"""What is declared: the catalogue, cases, designs, and their order."""

@@ -1,0 +1,1 @@
+"""Direct meters and estimators; each one records traces."""

@@ -1,0 +1,1 @@
+"""What a run left: marks, traces, readings, records, the journal."""

@@ -1,0 +1,1 @@
+"""Running cases: session, attempt, host, executors."""

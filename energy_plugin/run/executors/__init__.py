@@ -1,0 +1,1 @@
+"""Where programs run: one strategy a module behind one protocol."""

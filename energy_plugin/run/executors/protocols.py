@@ -1,0 +1,75 @@
+"""What the plugin asks of a place where programs run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from energy_plugin.declare.case import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a program ended.
+
+    Attributes:
+        code: exit code; negative the signal that ended it; None when it never started.
+        t0_ns: CLOCK_MONOTONIC just before the spawn. ``t1_ns``: when it was reaped.
+        unc_ns: how far either edge can be off.
+        cpu_s: user and system CPU seconds of the program and its waited-for children.
+        memory_peak_bytes: largest resident memory.
+        reason: ``timeout``, ``out-of-memory``, ``killed`` where the executor knows; else empty.
+    """
+
+    code: int | None
+    t0_ns: int
+    t1_ns: int
+    unc_ns: int = 0
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Job(Protocol):
+    """One prepared program."""
+
+    log: Path
+    events: Path
+
+    def start(self, on_exit: Callable[[], None]) -> None:
+        """Start it; ``on_exit`` is called from another thread once it has ended."""
+
+    def poll(self) -> Exit | None:
+        """How it ended, None while it runs."""
+
+    def kill(self, reason: str) -> None:
+        """End it with all its descendants, and remember why."""
+
+    def close(self) -> Exit:
+        """Wait for the end, release everything, and say how it ended. Safe without start."""
+
+
+class Executor(Protocol):
+    """A way to run programs."""
+
+    name: str
+
+    def check(self, repositories: Mapping[str, Any]) -> None:
+        """Raise :class:`~energy_plugin.errors.UsageError` if these cannot run here, before any run."""
+
+    def base(self) -> str:
+        """Identity of what programs run on; part of the case key."""
+
+    def prepare(self, program: Program, folder: Path, *, go: Path | None = None) -> Job:
+        """Create, not start. ``folder`` receives log and events; ``go`` is a pair's barrier file."""
+
+    def clean(self) -> int:
+        """Remove orphans of earlier sessions; how many."""
+
+    def close(self) -> None:
+        """Release what the executor holds."""

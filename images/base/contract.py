@@ -1,0 +1,188 @@
+"""What every training program of WattWhy obeys: its flags, its events, the barrier of pairs.
+
+A program is ``train.py`` beside its ``repository.toml``. It calls :func:`main` with one function a
+model. The flags and their defaults come from ``repository.toml``, so the catalogue cannot say one
+thing and the program do another. Standard library only: this file is also copied into images.
+
+Events are JSON lines in the file named by the environment variable ``WATTWHY_EVENTS``, one write
+each, with CLOCK_MONOTONIC nanoseconds, which a container shares with its host:
+
+``begin``  pid, model, values, which of them were passed, device
+``ready``  everything is loaded; then the program waits for the file ``WATTWHY_GO``, if that is set
+``epoch``  number from 1, ``start_ns``, ``t_ns``, loss, metrics
+``end``    final metrics, data source and digest, weights
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+GO_POLL_S = 0.001
+TYPES: dict[str, type] = {"int": int, "float": float, "str": str}
+
+
+class Training:
+    """One training as its program sees it.
+
+    Attributes:
+        values: every hyperparameter by its catalogue name.
+        data: folder of this repository's data. ``output``: folder the program may write to.
+        limit: use at most so many rows of training data, None for all.
+        device: ``cpu`` or ``cuda``, already resolved.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, values: Mapping[str, Any], passed: list[str]) -> None:
+        self.model: str = arguments.model
+        self.values = dict(values)
+        self.data = Path(arguments.data)
+        self.output = Path(arguments.output)
+        self.limit: int | None = arguments.limit
+        self.device = resolve_device(arguments.device)
+        self.data_source = ""
+        self.data_digest = ""
+        self.weights = "random"
+        path = os.environ.get("WATTWHY_EVENTS")
+        self._events = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644) if path else None
+        self._epochs = 0
+        self._epoch_start_ns = 0
+        self.emit(
+            "begin", pid=os.getpid(), model=self.model, values=self.values, passed=passed, device=self.device
+        )
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Write one event line; numbers that are not finite become null."""
+        line = {"event": event, "t_ns": time.monotonic_ns(), **fields}
+        if self._events is not None:
+            os.write(self._events, (json.dumps(_finite(line), separators=(",", ":")) + "\n").encode())
+
+    def ready(self) -> None:
+        """Say that everything is loaded, wait at the barrier if there is one, start the first epoch."""
+        self.emit("ready")
+        go = os.environ.get("WATTWHY_GO")
+        while go and not os.path.exists(go):
+            time.sleep(GO_POLL_S)
+        self._epoch_start_ns = time.monotonic_ns()
+
+    def epoch(self, loss: float, **metrics: float) -> None:
+        """Say that an epoch ended, with its mean loss and any metrics known now."""
+        self._epochs += 1
+        self.emit(
+            "epoch",
+            number=self._epochs,
+            start_ns=self._epoch_start_ns,
+            loss=float(loss),
+            metrics={name: float(value) for name, value in metrics.items()},
+        )
+        shown = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        print(f"epoch {self._epochs}: loss {loss:.4f} {shown}".rstrip(), flush=True)
+        self._epoch_start_ns = time.monotonic_ns()
+
+    def end(self, metrics: Mapping[str, float]) -> None:
+        """Say that training completed, with its final metrics."""
+        self.emit(
+            "end",
+            metrics={name: float(value) for name, value in metrics.items()},
+            data_source=self.data_source,
+            data_digest=self.data_digest,
+            weights=self.weights,
+        )
+        for name, value in metrics.items():
+            print(f"final {name}: {value:.6g}", flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` becomes ``cuda`` where torch sees a GPU, else ``cpu``; a missing ``cuda`` is an error."""
+    if name == "cpu":
+        return name
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise SystemExit("--device cuda: torch sees no CUDA device here; use --device auto or cpu")
+    return "cpu"
+
+
+def hyperparameters_of(repository: Mapping[str, Any], model: str) -> dict[str, dict[str, Any]]:
+    """The hyperparameters of *model*: the repository's, with the model's own entries laid over them."""
+    own = repository["models"][model]
+    names = own.get("uses", list(repository["hyperparameters"]))
+    over = own.get("hyperparameters", {})
+    return {name: {**repository["hyperparameters"][name], **over.get(name, {})} for name in names}
+
+
+def parse(
+    repository: Mapping[str, Any], argv: list[str]
+) -> tuple[argparse.Namespace, dict[str, Any], list[str]]:
+    """Arguments, all hyperparameter values, and the names that were passed.
+
+    Args:
+        repository: the parsed ``repository.toml``.
+        argv: the command line without the program's name.
+    """
+    models = repository["models"]
+    aliases = {alias: name for name, model in models.items() for alias in model.get("aliases", [])}
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--model", choices=[*models, *aliases], required=True)
+    model = first.parse_known_args(argv)[0].model
+    model = aliases.get(model, model)
+    parser = argparse.ArgumentParser(prog=repository["name"], allow_abbrev=False)
+    parser.add_argument("--model", required=True, help=", ".join(models))
+    parser.add_argument("--data", required=True, help="folder of this repository's data")
+    parser.add_argument("--output", required=True, help="folder for what the program writes")
+    parser.add_argument("--limit", type=int, default=None, help="use at most so many training rows")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    known = hyperparameters_of(repository, model)
+    for name, entry in known.items():
+        parser.add_argument(
+            entry["flag"],
+            dest=f"hp_{name}",
+            type=TYPES[entry["type"]],
+            default=None,
+            help=f"default {entry['default']}",
+        )
+    arguments = parser.parse_args(argv)
+    arguments.model = model
+    given = {name: getattr(arguments, f"hp_{name}") for name in known}
+    passed = [name for name, value in given.items() if value is not None]
+    types = {name: TYPES[entry["type"]] for name, entry in known.items()}
+    values = {
+        name: types[name](entry["default"] if given[name] is None else given[name])
+        for name, entry in known.items()
+    }
+    return arguments, values, passed
+
+
+def main(file: str, programs: Mapping[str, Callable[[Training], Mapping[str, float]]]) -> None:
+    """Run one training; the exit code is 0 only when it completed.
+
+    Args:
+        file: the caller's ``__file__``; ``repository.toml`` lies beside it.
+        programs: model name to the function that trains it and returns its final metrics.
+    """
+    repository = tomllib.loads((Path(file).resolve().parent / "repository.toml").read_text("utf-8"))
+    arguments, values, passed = parse(repository, sys.argv[1:])
+    training = Training(arguments, values, passed)
+    shown = " ".join(f"{name}={value}" for name, value in values.items())
+    print(f"{repository['name']}/{training.model} on {training.device}: {shown}", flush=True)
+    metrics = programs[training.model](training)
+    training.end(metrics)
