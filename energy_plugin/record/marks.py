@@ -1,0 +1,89 @@
+"""Event lines of a program (images/base/contract.py) become marks and windows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.record.trace import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from energy_plugin.declare.case import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One epoch as the program marked it; times are CLOCK_MONOTONIC."""
+
+    number: int
+    t0_ns: int
+    t1_ns: int
+    loss: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a program said about itself; ``fault`` is empty when every line could be read."""
+
+    begin: Mapping[str, Any] = field(default_factory=dict)
+    ready_ns: int | None = None
+    epochs: tuple[Epoch, ...] = ()
+    end: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+    def windows(self, program: Role, unc_ns: int = 0) -> list[Window]:
+        """The training window (first epoch's start to last epoch's end) and one for each epoch."""
+        if not self.epochs:
+            return []
+        first, last = self.epochs[0], self.epochs[-1]
+        spans = [("training", first.t0_ns, last.t1_ns)]
+        spans += [(f"epoch:{epoch.number}", epoch.t0_ns, epoch.t1_ns) for epoch in self.epochs]
+        return [
+            Window(program=program, name=name, t0_ns=t0, t1_ns=t1, unc_ns=unc_ns) for name, t0, t1 in spans
+        ]
+
+
+def read_marks(path: Path) -> Marks:
+    """Read an events file; a torn or foreign line becomes the fault, what is readable is kept."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Marks(fault="no event was written")
+    begin: dict[str, Any] = {}
+    end: dict[str, Any] = {}
+    ready_ns: int | None = None
+    epochs: list[Epoch] = []
+    fault = "" if raw.endswith(b"\n") or not raw else "the last event line is torn"
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+            match event["event"]:
+                case "begin":
+                    begin = event
+                case "ready":
+                    ready_ns = int(event["t_ns"])
+                case "epoch":
+                    epochs.append(_epoch(event, epochs))
+                case "end":
+                    end = event
+                case other:
+                    raise ValueError(f"unknown event {other!r}")
+        except (ValueError, KeyError, TypeError) as error:
+            fault = fault or f"event line {number} cannot be read ({error}): {line[:80]!r}"
+    return Marks(begin=begin, ready_ns=ready_ns, epochs=tuple(epochs), end=end, fault=fault)
+
+
+def _epoch(event: Mapping[str, Any], earlier: list[Epoch]) -> Epoch:
+    number, t0, t1 = int(event["number"]), int(event["start_ns"]), int(event["t_ns"])
+    if number != len(earlier) + 1:
+        raise ValueError(f"epoch {number} follows epoch {len(earlier)}")
+    if t1 < t0 or (earlier and t0 < earlier[-1].t1_ns):
+        raise ValueError(f"epoch {number} goes back in time")
+    return Epoch(number=number, t0_ns=t0, t1_ns=t1, loss=event.get("loss"), metrics=event.get("metrics", {}))

@@ -1,0 +1,202 @@
+"""The record: everything one attempt left, and its plain-JSON form."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.declare.case import Case, Program
+from energy_plugin.record.marks import Epoch
+from energy_plugin.record.trace import Reading, Status, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Where a case stood in its session's randomised order."""
+
+    block: int
+    index: int
+    seed: int
+    kind: str = "blocks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooldown:
+    """How long the machine was let rest before, and why not longer."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one program of an attempt went.
+
+    Attributes:
+        success: exit code 0, readable events, every final metric of the catalogue present.
+        reason: stable code when not: ``exit-code``, ``timeout``, ``events``, ``no-metrics``,
+            ``not-started``, ``interrupted``, ``out-of-memory``.
+        log: path of the log relative to the session folder.
+        detail: one line for people.
+    """
+
+    program: Program
+    success: bool
+    reason: str
+    detail: str
+    exit_code: int | None
+    windows: tuple[Window, ...]
+    epochs: tuple[Epoch, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    data_source: str = ""
+    data_digest: str = ""
+    weights: str = ""
+    device: str = ""
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    log: str = ""
+
+    def window(self, name: str) -> Window | None:
+        """The window of that name, None if the program never had it."""
+        return next((window for window in self.windows if window.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One attempt of a case.
+
+    Attributes:
+        experiment_id: name of its folder, unique in its session only.
+        attempt: counts from 1; a retry has the next number.
+        provenance: host, kernel, versions, load before the run, and so on.
+    """
+
+    experiment_id: str
+    session: str
+    case: Case
+    case_key: str
+    attempt: int
+    started_utc: str
+    outcomes: tuple[Outcome, ...]
+    readings: tuple[Reading, ...]
+    order: Order
+    cooldown: Cooldown
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    executor: str = "local"
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def success(self) -> bool:
+        """Every program of the case succeeded."""
+        return all(outcome.success for outcome in self.outcomes)
+
+    @property
+    def failure(self) -> str:
+        """What went wrong, one line for each program that failed."""
+        return "\n".join(
+            f"{o.program.repository}/{o.program.model}: {o.reason}: {o.detail}"
+            for o in self.outcomes
+            if not o.success
+        )
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the joint window, or of the only program's process window."""
+        spans = [w for o in self.outcomes for w in o.windows if w.name == "process"]
+        if not spans:
+            return 0.0
+        return (max(w.t1_ns for w in spans) - min(w.t0_ns for w in spans)) / 1e9
+
+    def total(self, window: str = "process") -> Total:
+        """Energy of the whole attempt by direct meters."""
+        return total(r for r in self.readings if r.window.name == window and r.kind == "direct")
+
+    def estimates(self, window: str = "process") -> dict[str, Total]:
+        """Estimator name to its own total."""
+        models = [r for r in self.readings if r.window.name == window and r.kind == "model"]
+        return {
+            name: total(r for r in models if r.meter == name) for name in sorted({r.meter for r in models})
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the journal; :func:`record_from_json` reads it back."""
+        data = asdict(self)
+        for program in [*data["case"]["programs"], *(o["program"] for o in data["outcomes"])]:
+            program["passed"] = sorted(program["passed"])
+        return data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A sum over channels that do not overlap; its status is the worst of its parts."""
+
+    status: Status
+    reason: str
+    joules: float | None = None
+    lo_j: float | None = None
+    hi_j: float | None = None
+    channels: tuple[str, ...] = ()
+
+
+RANK: dict[Status, int] = {"measured": 0, "estimated": 1, "partial": 2, "unavailable": 3}
+
+
+def total(readings: Iterable[Reading]) -> Total:
+    """Sum package, DRAM and GPU readings of one window.
+
+    Readings without joules are left out of the sum and named in the reason, and the sum is then
+    ``partial``; with nothing to sum it is ``unavailable``. Absent hardware (``no-gpu``,
+    ``no-driver``, ``no-event``) does not make a sum partial: there is nothing to miss.
+    """
+    given = [reading for reading in readings if not reading.channel.startswith("mains:")]
+    known = [reading for reading in given if reading.joules is not None]
+    absent = {"no-gpu", "no-driver", "no-event"}
+    missing = [r for r in given if r.joules is None and r.reason not in absent]
+    if not known:
+        codes = sorted({f"{r.channel} {r.reason}" for r in given}) or ["no meter"]
+        return Total(status="unavailable", reason="; ".join(codes))
+    worst = max((reading.status for reading in known), key=RANK.__getitem__)
+    reasons = sorted({r.reason for r in known if r.reason} | {f"{r.channel} {r.reason}" for r in missing})
+    return Total(
+        status="partial" if missing and worst != "estimated" else worst,
+        reason="; ".join(reasons),
+        joules=sum(r.joules for r in known if r.joules is not None),
+        lo_j=sum(r.lo_j if r.lo_j is not None else r.joules or 0.0 for r in known),
+        hi_j=sum(r.hi_j if r.hi_j is not None else r.joules or 0.0 for r in known),
+        channels=tuple(r.channel for r in known),
+    )
+
+
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """The record that :meth:`Record.to_json` wrote."""
+    case = data["case"]
+    return Record(
+        **{
+            **data,
+            "case": Case(**{**case, "programs": tuple(_program(p) for p in case["programs"])}),
+            "outcomes": tuple(_outcome(o) for o in data["outcomes"]),
+            "readings": tuple(Reading(**{**r, "window": Window(**r["window"])}) for r in data["readings"]),
+            "order": Order(**data["order"]),
+            "cooldown": Cooldown(**data["cooldown"]),
+        }
+    )
+
+
+def _program(data: Mapping[str, Any]) -> Program:
+    return Program(**{**data, "passed": frozenset(data["passed"]), "varied": tuple(data["varied"])})
+
+
+def _outcome(data: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        **{
+            **data,
+            "program": _program(data["program"]),
+            "windows": tuple(Window(**w) for w in data["windows"]),
+            "epochs": tuple(Epoch(**e) for e in data["epochs"]),
+        }
+    )
