@@ -66,8 +66,16 @@ class Training:
         if self._events is not None:
             os.write(self._events, (json.dumps(_finite(line), separators=(",", ":")) + "\n").encode())
 
+    def synchronise(self) -> None:
+        """Wait until the GPU has done what it was given, so that marks are not early."""
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+
     def ready(self) -> None:
         """Say that everything is loaded, wait at the barrier if there is one, start the first epoch."""
+        self.synchronise()
         self.emit("ready")
         go = os.environ.get("WATTWHY_GO")
         while go and not os.path.exists(go):
@@ -76,6 +84,7 @@ class Training:
 
     def epoch(self, loss: float, **metrics: float) -> None:
         """Say that an epoch ended, with its mean loss and any metrics known now."""
+        self.synchronise()
         self._epochs += 1
         self.emit(
             "epoch",
@@ -90,6 +99,7 @@ class Training:
 
     def end(self, metrics: Mapping[str, float]) -> None:
         """Say that training completed, with its final metrics."""
+        self.synchronise()
         self.emit(
             "end",
             metrics={name: float(value) for name, value in metrics.items()},
