@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 GO_POLL_S = 0.001
-TYPES: dict[str, type] = {"int": int, "float": float, "str": str}
+TYPES: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 
 
 class Training:
@@ -140,6 +140,22 @@ def hyperparameters_of(repository: Mapping[str, Any], model: str) -> dict[str, d
     return {name: {**repository["hyperparameters"][name], **over.get(name, {})} for name in names}
 
 
+def _number(kind: str, minimum: float | None) -> Callable[[str], float]:
+    """A reader of finite numbers, of *minimum* at least, for argparse."""
+
+    def number(text: str) -> float:
+        try:
+            value = TYPES[kind](text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {kind}") from None
+        if not math.isfinite(value) or (minimum is not None and value < minimum):
+            least = "" if minimum is None else f", at least {minimum}"
+            raise argparse.ArgumentTypeError(f"{text} must be finite{least}")
+        return value
+
+    return number
+
+
 def parse(
     repository: Mapping[str, Any], argv: list[str]
 ) -> tuple[argparse.Namespace, dict[str, Any], list[str]]:
@@ -148,10 +164,13 @@ def parse(
     Args:
         repository: the parsed ``repository.toml``.
         argv: the command line without the program's name.
+
+    Raises:
+        SystemExit: with code 2 and a line on stderr, for a name, flag or value that cannot be.
     """
     models = repository["models"]
     aliases = {alias: name for name, model in models.items() for alias in model.get("aliases", [])}
-    first = argparse.ArgumentParser(add_help=False)
+    first = argparse.ArgumentParser(prog=repository["name"], add_help=False, allow_abbrev=False)
     first.add_argument("--model", choices=[*models, *aliases], required=True)
     model = first.parse_known_args(argv)[0].model
     model = aliases.get(model, model)
@@ -159,14 +178,16 @@ def parse(
     parser.add_argument("--model", required=True, help=", ".join(models))
     parser.add_argument("--data", required=True, help="folder of this repository's data")
     parser.add_argument("--output", required=True, help="folder for what the program writes")
-    parser.add_argument("--limit", type=int, default=None, help="use at most so many training rows")
+    parser.add_argument(
+        "--limit", type=_number("int", 1), default=None, help="use at most so many training rows"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     known = hyperparameters_of(repository, model)
     for name, entry in known.items():
         parser.add_argument(
             entry["flag"],
             dest=f"hp_{name}",
-            type=TYPES[entry["type"]],
+            type=_number(entry["type"], entry.get("minimum")),
             default=None,
             help=f"default {entry['default']}",
         )
@@ -195,4 +216,7 @@ def main(file: str, programs: Mapping[str, Callable[[Training], Mapping[str, flo
     shown = " ".join(f"{name}={value}" for name, value in values.items())
     print(f"{repository['name']}/{training.model} on {training.device}: {shown}", flush=True)
     metrics = programs[training.model](training)
+    listed = repository["models"][training.model]["metrics"]
+    if set(metrics) != set(listed):
+        raise SystemExit(f"{training.model} gave {sorted(metrics)}; repository.toml lists {sorted(listed)}")
     training.end(metrics)

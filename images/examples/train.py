@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 import contract
 import torch
-from data import Digits, Text
 from models import DigitCnn, DigitLstm, ForwardForward, Siamese, WordLstm
+from readers import Digits, Rows, Text, columns, partners, windows
 from torch import Tensor, nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-MEAN, DEVIATION = 0.1307, 0.3081  # of the pixels of all MNIST training images
 EVALUATION_ROWS = 250
 GAMMA = 0.7
-BPTT, CLIP = 35, 0.25
-
-
-class Rows(NamedTuple):
-    """Images [n, 1, 28, 28] and labels [n] on the training's device."""
-
-    images: Tensor
-    labels: Tensor
+CLIP = 0.25
 
 
 def digits(training: contract.Training) -> tuple[Rows, Rows]:
     """Training and held-out digits on the device; notes their source and digest."""
-    found = Digits(training.data, training.limit)
+    found = Digits(training.data, training.limit, training.device)
     training.data_source, training.data_digest = found.source, found.digest
-    train, test = (
-        Rows(
-            ((torch.from_numpy(images).float() / 255 - MEAN) / DEVIATION).unsqueeze(1).to(training.device),
-            torch.from_numpy(labels).long().to(training.device),
-        )
-        for images, labels in (found.train, found.test)
-    )
-    return train, test
+    return found.train, found.test
 
 
 def seeded(training: contract.Training) -> torch.Generator:
@@ -49,15 +30,23 @@ def seeded(training: contract.Training) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batches(order: Tensor, size: int) -> list[Tensor]:
-    """*order* cut into batches of *size*; a last single row joins the batch before it.
+def batches(training: contract.Training, count: int, order: torch.Generator) -> list[Tensor]:
+    """Row numbers 0 to *count* in random order, in batches on the device.
 
-    Batch normalisation cannot train on one row.
+    A last single row joins the batch before it: batch normalisation cannot train on one row.
     """
-    parts = list(order.split(size))
-    if len(parts) > 1 and size > 1 and len(parts[-1]) == 1:
+    parts = list(torch.randperm(count, generator=order).split(training.values["batch_size"]))
+    if len(parts) > 1 and len(parts[-1]) == 1 < len(parts[0]):
         parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+    return [part.to(training.device) for part in parts]
+
+
+def step(optimizer: torch.optim.Optimizer, loss: Tensor, rows: int) -> tuple[Tensor, int]:
+    """One update of the weights; gives the loss and its number of rows for :func:`mean`."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), rows
 
 
 def mean(losses: list[tuple[Tensor, int]]) -> float:
@@ -77,14 +66,12 @@ def fit_digits(training: contract.Training, model: type[nn.Module]) -> dict[str,
     training.ready()
     for _ in range(values["epochs"]):
         network.train()
-        shuffled = torch.randperm(len(train.labels), generator=order)
-        losses = one_pass(
-            optimizer,
-            batches(shuffled, values["batch_size"]),
-            lambda rows: functional.cross_entropy(network(train.images[rows]), train.labels[rows]),
-        )
+        losses = []
+        for rows in batches(training, len(train.labels), order):
+            loss = functional.cross_entropy(network(train.images[rows]), train.labels[rows])
+            losses.append(step(optimizer, loss, len(rows)))
         schedule.step()
-        training.epoch(losses)
+        training.epoch(mean(losses))
     return classified(network, test)
 
 
@@ -116,24 +103,19 @@ def fit_forward_forward(training: contract.Training) -> dict[str, float]:
     for _ in range(values["epochs"]):
         shift = torch.randint(1, network.CLASSES, (len(train.labels),), generator=order)
         wrong = (train.labels + shift.to(training.device)) % network.CLASSES
-        inputs = positive, network.label(train.images, wrong, peak)
+        true, false = positive, network.label(train.images, wrong, peak)
         losses = []
-        for layer, optimizer in zip(network.layers, optimizers, strict=True):
-            for batch in batches(torch.randperm(len(wrong), generator=order), values["batch_size"]):
-                rows = batch.to(training.device)
-                loss = network.loss(layer, inputs[0][rows], inputs[1][rows])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                losses.append((loss.detach(), len(rows)))
-            with torch.no_grad():
-                inputs = network.through(layer, inputs[0]), network.through(layer, inputs[1])
+        for depth, (layer, optimizer) in enumerate(zip(network.layers, optimizers, strict=True)):
+            if depth:
+                with torch.no_grad():
+                    below = network.layers[depth - 1]
+                    true, false = network.through(below, true), network.through(below, false)
+            for rows in batches(training, len(wrong), order):
+                loss = network.loss(layer, true[rows], false[rows])
+                losses.append(step(optimizer, loss, len(rows)))
         training.epoch(mean(losses))
-    return {
-        "test_accuracy": 1 - (test_error := mistaken(network, test, peak)),
-        "test_error": test_error,
-        "train_error": mistaken(network, train, peak),
-    }
+    test_error, train_error = mistaken(network, test, peak), mistaken(network, train, peak)
+    return {"test_accuracy": 1 - test_error, "test_error": test_error, "train_error": train_error}
 
 
 @torch.no_grad()
@@ -141,25 +123,6 @@ def mistaken(network: ForwardForward, rows: Rows, peak: float) -> float:
     """The share of flat *rows* that get a wrong label."""
     predicted = torch.cat([network.predict(part, peak) for part in rows.images.split(EVALUATION_ROWS)])
     return (predicted != rows.labels).float().mean().item()
-
-
-def partners(labels: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor]:
-    """For each row another row, and whether it has the same label: in turn yes and no.
-
-    The partner is drawn from all rows of the class wanted; a row may meet itself. Where the class
-    wanted has no row (few rows, one class), the pair is drawn from all rows.
-    """
-    labels = labels.cpu()
-    chance = torch.rand(len(labels), generator=order)
-    partner = torch.empty_like(labels)
-    for label in labels.unique():
-        of_label = labels == label
-        for same in (True, False):
-            asking = (of_label & ((torch.arange(len(labels)) % 2 == 0) == same)).nonzero().squeeze(1)
-            pool = (of_label if same else ~of_label).nonzero().squeeze(1)
-            pool = pool if len(pool) else torch.arange(len(labels))
-            partner[asking] = pool[(chance[asking] * len(pool)).long().clamp(max=len(pool) - 1)]
-    return partner, (labels[partner] == labels).float()
 
 
 def fit_siamese(training: contract.Training) -> dict[str, float]:
@@ -175,14 +138,10 @@ def fit_siamese(training: contract.Training) -> dict[str, float]:
         network.train()
         losses = []
         partner, same = (tensor.to(training.device) for tensor in partners(train.labels, order))
-        for batch in batches(torch.randperm(len(same), generator=order), values["batch_size"]):
-            rows = batch.to(training.device)
+        for rows in batches(training, len(same), order):
             logits = network(train.images[rows], train.images[partner[rows]])
             loss = functional.binary_cross_entropy_with_logits(logits, same[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append((loss.detach(), len(rows)))
+            losses.append(step(optimizer, loss, len(rows)))
         schedule.step()
         training.epoch(mean(losses))
     return paired(network, test)
@@ -201,21 +160,6 @@ def paired(network: Siamese, rows: Rows) -> dict[str, float]:
         "test_accuracy": ((logits > 0) == (same > 0)).float().mean().item(),
         "test_loss": functional.binary_cross_entropy_with_logits(logits, same).item(),
     }
-
-
-def columns(words: list[int], count: int, device: str) -> Tensor:
-    """*words* as [time, column], the text cut into *count* equal columns; the rest is left out."""
-    if len(words) < 2 * count:
-        raise SystemExit(f"{len(words)} words cannot fill {count} columns; lower the batch size or the limit")
-    length = len(words) // count
-    return torch.tensor(words[: length * count]).view(count, length).t().contiguous().to(device)
-
-
-def windows(text: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and the words that follow, 35 steps at a time, over the whole text."""
-    for start in range(0, len(text) - 1, BPTT):
-        stop = min(start + BPTT, len(text) - 1)
-        yield text[start:stop], text[start + 1 : stop + 1].flatten()
 
 
 def fit_word_lm(training: contract.Training) -> dict[str, float]:
@@ -244,12 +188,13 @@ def read(network: WordLstm, text: Tensor, rate: float) -> float:
         logits, (hidden, cell) = network(words, state)
         state = hidden.detach(), cell.detach()
         loss = functional.cross_entropy(logits, following)
-        network.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        weights = list(network.parameters())
+        gradients = torch.autograd.grad(loss, weights)
+        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        scale = rate * (CLIP / (length + 1e-6)).clamp(max=1)
         with torch.no_grad():
-            for weights in network.parameters():
-                weights.add_(weights.grad, alpha=-rate)
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.sub_(scale * gradient)
         losses.append((loss.detach(), len(following)))
     return mean(losses)
 
