@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,22 @@ class Meter(Protocol):
 
     def close(self) -> None:
         """Release threads, processes and files."""
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """A meter with a helper that takes long to start."""
+
+    def warm(self) -> None:
+        """Begin to start the helper; returns at once. ``probe`` then waits for it."""
+
+
+@runtime_checkable
+class Selecting(Protocol):
+    """A meter whose readings depend on which case is run: a replay."""
+
+    def select(self, case_id: str) -> None:
+        """The next attempt runs this case."""
 
 
 class Sensor(Protocol):

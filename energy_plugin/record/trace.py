@@ -238,7 +238,7 @@ def _from_counter(trace: Trace, window: Window, idle: Idle | None) -> _Answer:
         reason = reason or "frozen-counter"
     joules = sum(p.joules for p in pieces)
     reason = reason or _fault_code(trace, window, inside=True) or _suspect(trace, window, joules)
-    return _Answer(
+    answer = _Answer(
         status="partial" if reason else "measured",
         reason=reason,
         joules=joules,
@@ -247,6 +247,9 @@ def _from_counter(trace: Trace, window: Window, idle: Idle | None) -> _Answer:
         covered_s=max(0.0, window.t1_ns - window.t0_ns - max(missing_ns, stalled_ns)) / 1e9,
         method=pieces[0].method if len(pieces) == 1 else "linear-edges",
     )
+    if trace.channel.kind == "model":  # summed power: its edges bound the sum, not the truth
+        return answer._replace(status="estimated", lo_j=None, hi_j=None, method="power-integral")
+    return answer
 
 
 def _near(trace: Trace, window: Window, margin_ns: int) -> Sequence[Sample]:
