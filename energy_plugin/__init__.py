@@ -1,5 +1,34 @@
-"""WattWhy's pytest plugin: cases, attempts, meters and records of training energy."""
+"""WattWhy's pytest plugin: cases, attempts, meters and records of training energy.
+
+In a test module::
+
+    from energy_plugin import experiments, one_at_a_time
+
+    @experiments("examples/*", design=one_at_a_time(levels=5), replicates=3)
+    def test_one_factor(case, measure):
+        assert measure(case).success
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from energy_plugin.declare.collect import experiments
+    from energy_plugin.declare.design import defaults, from_options, joint, one_at_a_time
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "defaults", "experiments", "from_options", "joint", "one_at_a_time"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: pytest loads this package in every project where it is installed.
+    if name == "experiments":
+        from energy_plugin.declare.collect import experiments
+
+        return experiments
+    if name in __all__:
+        from energy_plugin.declare import design
+
+        return getattr(design, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""Hands a case's value to pytest-benchmark, so that its JSON, compare and compare-fail see joules.
+
+pytest-benchmark compares only its own statistics, so the value must be one. The case is run first;
+then a replay clock lets ``benchmark.pedantic`` read exactly the chosen value. Only public means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from energy_plugin.record.rows import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from energy_plugin.record.record import Record
+
+VALUE_KEY = "wattwhy_value"
+GROUP = "wattwhy"
+
+
+class ReplayClock:
+    """A timer whose readings differ by exactly the value."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._calls = 0
+
+    def __call__(self) -> float:
+        """0, value, value, 2 × value, ... : every pair of readings spans the value."""
+        now = self.value * ((self._calls + 1) // 2)
+        self._calls += 1
+        return now
+
+
+class Carrier:
+    """Gives one test's value to its ``benchmark`` fixture."""
+
+    def __init__(self, request: pytest.FixtureRequest, column: str) -> None:
+        self._clock = ReplayClock()
+        self._column = column
+        # Before the fixture is made: it reads timer and group from the marker.
+        request.node.add_marker(pytest.mark.benchmark(timer=self._clock, group=f"{GROUP} {column}"))
+        self._benchmark = request.getfixturevalue("benchmark")
+
+    def carry(self, record: Record) -> None:
+        """Make the value the benchmark's only round; everything else goes into ``extra_info``."""
+        row = rows(record)[0]
+        self._benchmark.extra_info.update({k: v for k, v in row.items() if v not in (None, "")})
+        self._benchmark.extra_info["value"] = self._column
+        if row[self._column] is None:
+            self._benchmark.extra_info["value_unavailable"] = row["total_energy_reason"] or "not measured"
+            return
+        self._clock.value = float(row[self._column])
+        self._benchmark.pedantic(lambda: None, rounds=1)
+
+
+class Guest:
+    """pytest-benchmark's hooks; registered only where that plugin is and cases run."""
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Store which quantity the numbers are."""
+        machine_info[VALUE_KEY] = self._column
+
+    def pytest_benchmark_compare_machine_info(self, machine_info: Any, compared_benchmark: Any) -> None:
+        """Refuse to compare joules with seconds."""
+        before = compared_benchmark["machine_info"].get(VALUE_KEY)
+        if before and before != self._column:
+            raise pytest.UsageError(
+                f"the compared run holds {before}, this one {self._column}: give --energy-value {before}"
+            )
+
+    def pytest_benchmark_scale_unit(self, unit: str, benchmarks: Sequence[Any]) -> tuple[str, float] | None:
+        """Leave joules unscaled; other benchmarks of the same session keep their units."""
+        ours = all(str(b["group"]).startswith(GROUP) for b in benchmarks if b["group"])
+        if unit == "seconds" and ours and any(b["group"] for b in benchmarks):
+            return "", 1.0
+        return None

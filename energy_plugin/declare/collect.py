@@ -1,0 +1,167 @@
+"""Declarations in test files and design files become cases."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from energy_plugin.declare.case import Case, Program
+from energy_plugin.declare.design import Design, checked, defaults
+from energy_plugin.errors import FileError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from energy_plugin.declare.catalog import Catalog, Model
+
+MARK = "energy_experiments"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What one ``@experiments`` or one ``[[experiments]]`` block asks for."""
+
+    select: tuple[str, ...]
+    design: Design
+    replicates: int = 1
+    limit: int | None = None
+    name: str = ""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the options contribute to a declaration."""
+
+    seed: int
+    limit: int | None
+    mutate: tuple[str, ...]
+    runs: int
+
+
+def experiments(
+    *select: str, design: Design | None = None, replicates: int = 1, limit: int | None = None, name: str = ""
+) -> pytest.MarkDecorator:
+    """Declare experiments of the models that match *select*; the test takes ``case`` and ``measure``.
+
+    Args:
+        select: ``repository/model``, ``model`` where unique, or patterns such as ``examples/*``.
+        design: which treatments; the defaults when absent.
+        replicates: how often each treatment is run, each time in another block.
+        limit: use at most so many rows of training data.
+        name: recorded as the design's name.
+    """
+    declared = Declaration(
+        select=select or ("*",),
+        design=design or defaults(),
+        replicates=replicates,
+        limit=limit,
+        name=name,
+    )
+    mark: pytest.MarkDecorator = getattr(pytest.mark, MARK)
+    return mark(declared)
+
+
+def expand(declaration: Declaration, catalog: Catalog, given: Defaults) -> list[Case]:
+    """All cases of a declaration: models by treatments by replicates.
+
+    Raises:
+        UsageError: a model, hyperparameter or range is unknown.
+    """
+    design = declaration.design
+    if design.kind == "options":
+        if not given.mutate:
+            return []
+        design = Design(kind="joint", names=given.mutate, n=given.runs, default=False)
+    seed = given.seed if declaration.seed is None else declaration.seed
+    limit = declaration.limit if given.limit is None else given.limit
+    found: list[Case] = []
+    for model in catalog.select(declaration.select):
+        for treatment in design.treatments(model, seed):
+            program = _program(model, design.base, treatment, limit)
+            found += [
+                Case(programs=(program,), replicate=replicate, design=declaration.name or design.kind)
+                for replicate in range(1, declaration.replicates + 1)
+            ]
+    return found
+
+
+def _program(
+    model: Model, base: Mapping[str, Any], treatment: Mapping[str, Any], limit: int | None
+) -> Program:
+    changed = {name: model.hyperparameters[name].cast(value) for name, value in {**base, **treatment}.items()}
+    return Program(
+        repository=model.repository,
+        model=model.name,
+        values={**model.defaults(), **changed},
+        passed=frozenset(changed),
+        varied=tuple(treatment),
+        limit=limit,
+    )
+
+
+# --- design files ---------------------------------------------------------------------------------
+
+FILE_KEYS = {"name", "title", "seed", "replicates", "experiments"}
+BLOCK_KEYS = {"name", "select", "replicates", "limit", "design"}
+DESIGN_KEYS = {"kind", "names", "levels", "n", "ranges", "base", "default"}
+KINDS = ("defaults", "one_at_a_time", "joint")
+
+
+def read_design_file(file: Path) -> dict[str, Declaration]:
+    """Declarations by name from a TOML design file.
+
+    Raises:
+        FileError: names the file, the key, the value and the mend.
+    """
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(file, "file", file.name, f"not valid TOML: {error}") from None
+    _only(file, "", table, FILE_KEYS)
+    blocks = table.get("experiments")
+    if not isinstance(blocks, list) or not blocks:
+        raise FileError(file, "experiments", blocks, "write at least one [[experiments]] block")
+    found: dict[str, Declaration] = {}
+    for index, block in enumerate(blocks, start=1):
+        name = block.get("name", f"block_{index}")
+        if name in found or not str(name).isidentifier():
+            raise FileError(file, f"experiments[{index}].name", name, "must be a unique identifier")
+        found[name] = _block(file, f"experiments[{index}]", block, table)
+    return found
+
+
+def _block(file: Path, key: str, block: Mapping[str, Any], table: Mapping[str, Any]) -> Declaration:
+    _only(file, key, block, BLOCK_KEYS)
+    select = block.get("select")
+    select = [select] if isinstance(select, str) else select
+    if not isinstance(select, list) or not all(isinstance(item, str) for item in select):
+        raise FileError(file, f"{key}.select", select, "must be a model or a list of models")
+    entry = dict(block.get("design", {"kind": "defaults"}))
+    _only(file, f"{key}.design", entry, DESIGN_KEYS)
+    if entry.get("kind") not in KINDS:
+        raise FileError(file, f"{key}.design.kind", entry.get("kind"), f"must be one of {', '.join(KINDS)}")
+    if "names" in entry:
+        entry["names"] = tuple(entry["names"])
+    replicates = block.get("replicates", table.get("replicates", 1))
+    if not isinstance(replicates, int) or replicates < 1:
+        raise FileError(file, f"{key}.replicates", replicates, "must be a whole number of at least 1")
+    return Declaration(
+        select=tuple(select),
+        design=checked(Design(**entry)),
+        replicates=replicates,
+        limit=block.get("limit"),
+        name=table.get("name", file.stem),
+        seed=table.get("seed"),
+    )
+
+
+def _only(file: Path, key: str, table: Mapping[str, Any], valid: set[str]) -> None:
+    for name in table:
+        if name not in valid:
+            where = f"{key}.{name}".lstrip(".")
+            raise FileError(file, where, table[name], str(UnknownNameError("key", name, valid)))

@@ -1,0 +1,205 @@
+"""Designs: which treatments (changed hyperparameter values) a model gets.
+
+Drawn values are seeded by model, hyperparameter and draw, so adding a model or a hyperparameter
+never changes another's values.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from energy_plugin.declare.catalog import Range
+from energy_plugin.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from energy_plugin.declare.case import Value
+    from energy_plugin.declare.catalog import Hyperparameter, Model
+
+Kind = Literal["defaults", "one_at_a_time", "joint", "options"]
+Treatment = dict[str, "Value"]
+DRAWS = 1000
+"""Attempts at a value that is new; a range with fewer distinct values ends earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How treatments of a model are made.
+
+    Attributes:
+        names: hyperparameters to change; None is every one with a range but the seed, which is a
+            replicate rather than a treatment; ``("all",)`` takes the seed too.
+        levels: so many values at even steps of the range (even in the logarithm for log-uniform).
+        n: so many seeded draws.
+        ranges: name of an alternative range of the catalogue, or own ``[low, high]`` by name.
+        base: values passed in every case of this design, varied or not.
+        default: also run the base itself.
+    """
+
+    kind: Kind
+    names: tuple[str, ...] | None = None
+    levels: int | None = None
+    n: int | None = None
+    ranges: str | Mapping[str, Sequence[float]] = "default"
+    base: Mapping[str, Value] = field(default_factory=dict)
+    default: bool = True
+
+    def treatments(self, model: Model, seed: int) -> list[Treatment]:
+        """The distinct treatments of *model*, the base first as the empty one.
+
+        Raises:
+            UsageError: a name is unknown, or a hyperparameter has no range.
+        """
+        for name in self.base:
+            _known(model, name)
+        found: list[Treatment] = [{}] if self.default or self.kind == "defaults" else []
+        if self.kind == "one_at_a_time":
+            for name in self._chosen(model):
+                found += [{name: value} for value in self._values(model, name, seed)]
+        elif self.kind == "joint":
+            found += self._joint(model, seed)
+        return found
+
+    def _chosen(self, model: Model) -> list[str]:
+        if self.names == ("all",):
+            return [name for name, h in model.hyperparameters.items() if h.ranges]
+        if self.names is None:
+            own = self.ranges if isinstance(self.ranges, Mapping) else {}
+            return [
+                n for n, h in model.hyperparameters.items() if (h.ranges or n in own) and h.role != "seed"
+            ]
+        return [_known(model, name).name for name in self.names]
+
+    def _start(self, hyperparameter: Hyperparameter) -> Value:
+        return self.base.get(hyperparameter.name, hyperparameter.default)
+
+    def _values(self, model: Model, name: str, seed: int) -> list[Value]:
+        """Distinct values other than the base's, in the order made."""
+        hyperparameter = _known(model, name)
+        span = self._range(model, hyperparameter)
+        if self.levels is not None:
+            steps = [index / (self.levels - 1) if self.levels > 1 else 0.5 for index in range(self.levels)]
+            made = [hyperparameter.cast(_at(span, step)) for step in steps]
+            start = self._start(hyperparameter)
+            return [value for value in dict.fromkeys(made) if value != start]
+        values: list[Value] = []
+        for draw in range(DRAWS):
+            if len(values) == (self.n or 1):
+                break
+            rng = random.Random(f"{seed}:{model.path}:{name}:{draw}")
+            value = hyperparameter.cast(_at(span, rng.random()))
+            if value not in values and value != self._start(hyperparameter):
+                values.append(value)
+        return values
+
+    def _joint(self, model: Model, seed: int) -> list[Treatment]:
+        """All chosen hyperparameters drawn together, each draw distinct and not the base."""
+        chosen = [_known(model, name) for name in self._chosen(model)]
+        found: list[Treatment] = []
+        for draw in range(DRAWS):
+            if len(found) == (self.n or 1):
+                break
+            treatment = {
+                h.name: h.cast(
+                    _at(
+                        self._range(model, h),
+                        random.Random(f"{seed}:{model.path}:joint:{h.name}:{draw}").random(),
+                    )
+                )
+                for h in chosen
+            }
+            if treatment not in found and any(treatment[h.name] != self._start(h) for h in chosen):
+                found.append(treatment)
+        return found
+
+    def _range(self, model: Model, hyperparameter: Hyperparameter) -> Range:
+        if isinstance(self.ranges, Mapping):
+            if hyperparameter.name in self.ranges:
+                low, high = self.ranges[hyperparameter.name]
+                given = hyperparameter.ranges.get("default")
+                kind = given.distribution if given else "uniform"
+                return Range(low=float(low), high=float(high), distribution=kind)
+            name = "default"
+        else:
+            name = self.ranges
+        if name not in hyperparameter.ranges:
+            # A named alternative need not list every hyperparameter: the others keep their own.
+            name = "default"
+        if name not in hyperparameter.ranges:
+            raise UsageError(
+                f"{model.path}: {hyperparameter.name} has no range in the catalogue; give ranges={{...}}"
+            )
+        return hyperparameter.ranges[name]
+
+
+def defaults() -> Design:
+    """Every model once as its program runs when told nothing."""
+    return Design(kind="defaults")
+
+
+def one_at_a_time(
+    *names: str,
+    levels: int | None = None,
+    n: int | None = None,
+    ranges: str | Mapping[str, Sequence[float]] = "default",
+    base: Mapping[str, Value] | None = None,
+    default: bool = True,
+) -> Design:
+    """One hyperparameter away from the base at a time: *levels* even steps, or *n* seeded draws."""
+    return checked(
+        Design(
+            kind="one_at_a_time",
+            names=names or None,
+            levels=levels,
+            n=n,
+            ranges=ranges,
+            base=base or {},
+            default=default,
+        )
+    )
+
+
+def joint(
+    *names: str,
+    n: int = 1,
+    ranges: str | Mapping[str, Sequence[float]] = "default",
+    base: Mapping[str, Value] | None = None,
+    default: bool = False,
+) -> Design:
+    """All chosen hyperparameters drawn together, *n* times."""
+    return checked(
+        Design(kind="joint", names=names or None, n=n, ranges=ranges, base=base or {}, default=default)
+    )
+
+
+def from_options() -> Design:
+    """What ``--energy-mutate`` and ``--energy-runs`` say; no case without them."""
+    return Design(kind="options")
+
+
+def checked(design: Design) -> Design:
+    """The design itself, if its numbers make sense."""
+    if design.levels is not None and design.n is not None:
+        raise UsageError("a design takes levels or n, not both")
+    for name, value in (("levels", design.levels), ("n", design.n)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name}={value}: must be at least 1")
+    return design
+
+
+def _known(model: Model, name: str) -> Hyperparameter:
+    """The hyperparameter of that name or role."""
+    found = model.hyperparameters.get(name) or model.by_role(name)
+    if found is None:
+        raise UnknownNameError(f"hyperparameter of {model.path}", name, model.hyperparameters)
+    return found
+
+
+def _at(span: Range, share: float) -> float:
+    """The value at *share* (0..1) of the range, even in value or in its logarithm."""
+    if span.distribution == "log-uniform":
+        return math.exp(math.log(span.low) + share * (math.log(span.high) - math.log(span.low)))
+    return span.low + share * (span.high - span.low)

@@ -1,0 +1,295 @@
+"""One table of options: it makes the command line, the ini twins, the docs and frozen Options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    import pytest
+
+EXECUTORS = ("local",)
+METERS = ("perf", "nvml", "codecarbon", "calculator")
+REPORTS = ("auto", "always", "never")
+ORDERS = ("blocks", "declared")
+VALUES = (
+    "auto",
+    "total_energy_joules",
+    "energy_cpu_total_joules",
+    "energy_gpu_total_joules",
+    "estimate_codecarbon_joules",
+    "estimate_calculator_joules",
+    "duration_seconds",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One row of the table; ``kind`` is ``text``, ``int``, ``float`` or ``flag``."""
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def flag(self) -> str:
+        """Spelling on the command line."""
+        return f"--energy-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """Spelling in pytest's configuration file."""
+        return f"energy_{self.name.replace('-', '_')}"
+
+
+OPTIONS = (
+    Option(name="executor", kind="text", default="local", help="where programs run", choices=EXECUTORS),
+    Option(
+        name="meters",
+        kind="text",
+        default="auto",
+        metavar="LIST",
+        help=f"meters by name, comma-separated, of: {', '.join(METERS)}; auto is all of them",
+    ),
+    Option(
+        name="strict", kind="flag", default=False, help="stop before the first run if a chosen meter is dead"
+    ),
+    Option(
+        name="results", kind="text", default="results", metavar="DIR", help="folder that receives the session"
+    ),
+    Option(
+        name="report", kind="text", default="auto", help="analyse at the end of the session", choices=REPORTS
+    ),
+    Option(
+        name="mutate",
+        kind="text",
+        default="",
+        metavar="NAMES",
+        help="hyperparameters (comma-separated, or all) for designs declared with from_options()",
+    ),
+    Option(name="runs", kind="int", default=1, metavar="N", help="runs of each mutation, for from_options()"),
+    Option(name="seed", kind="int", default=0, metavar="N", help="seed of drawn values and of the order"),
+    Option(name="plan", kind="flag", default=False, help="show what would run and for how long, then stop"),
+    Option(name="yes", kind="flag", default=False, help="run even if more than an hour is expected"),
+    Option(
+        name="retries",
+        kind="int",
+        default=2,
+        metavar="N",
+        help="new attempts after a failed training, at most",
+    ),
+    Option(
+        name="cooldown",
+        kind="float",
+        default=60.0,
+        metavar="S",
+        help="longest rest before a case; ends when the machine is back at idle",
+    ),
+    Option(
+        name="timeout",
+        kind="float",
+        default=0.0,
+        metavar="S",
+        help="end a training after so many seconds, 0 never",
+    ),
+    Option(
+        name="order",
+        kind="text",
+        default="blocks",
+        help="seeded random blocks, or as declared",
+        choices=ORDERS,
+    ),
+    Option(name="images", kind="text", default="", metavar="DIR", help="folder of repositories like images/"),
+    Option(
+        name="data", kind="text", default="", metavar="DIR", help="your own data: one folder a repository"
+    ),
+    Option(
+        name="limit",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="use at most N training rows in every case, 0 all",
+    ),
+    Option(
+        name="tdp",
+        kind="text",
+        default="",
+        metavar="cpu=W,gpu=W",
+        help="thermal design power for the calculator",
+    ),
+    Option(
+        name="replay",
+        kind="text",
+        default="",
+        metavar="FILE",
+        help="recorded session or readings instead of live meters",
+    ),
+    Option(
+        name="country", kind="text", default="", metavar="ISO", help="three letters, for derived CO2e only"
+    ),
+    Option(
+        name="value",
+        kind="text",
+        default="auto",
+        help="what pytest-benchmark sees of a case",
+        choices=VALUES,
+    ),
+)
+
+TYPES: dict[str, Any] = {"int": int, "float": float, "text": str}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of this invocation, checked; plain values only."""
+
+    executor: str
+    meters: tuple[str, ...]
+    strict: bool
+    results: Path
+    report: str
+    mutate: tuple[str, ...]
+    runs: int
+    seed: int
+    plan: bool
+    yes: bool
+    retries: int
+    cooldown: float
+    timeout: float
+    order: str
+    images: Path | None
+    data: Path | None
+    limit: int | None
+    tdp: dict[str, float]
+    replay: Path | None
+    country: str
+    value: str
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Put every row of the table on the command line and into the ini file."""
+    group = parser.getgroup("energy", "training energy (wattwhy)")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(option.flag, action="store_true", default=None, help=option.help)
+        else:
+            shown = option.metavar or ("|".join(option.choices) if option.choices else None)
+            # Checked in Options, with the valid choices and the nearest guess; None lets ini speak.
+            group.addoption(
+                option.flag, default=None, metavar=shown, help=f"{option.help} ({option.default})"
+            )
+        parser.addini(
+            option.ini, option.help, type="bool" if option.kind == "flag" else "string", default=None
+        )
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Command line before ini before default.
+
+    Raises:
+        UsageError: a value of the wrong type or not among the choices.
+    """
+    values = {option.name: _value(config, option) for option in OPTIONS}
+    root = Path(config.invocation_params.dir)
+    results = Path(values["results"]).expanduser()
+    return Options(
+        executor=values["executor"],
+        meters=_meters(values["meters"], values["replay"]),
+        strict=values["strict"],
+        results=results if results.is_absolute() else _base(config, root, "results") / results,
+        report=values["report"],
+        mutate=_names(values["mutate"]),
+        runs=_at_least("runs", values["runs"], 1),
+        seed=values["seed"],
+        plan=values["plan"],
+        yes=values["yes"],
+        retries=_at_least("retries", values["retries"], 0),
+        cooldown=_at_least("cooldown", values["cooldown"], 0.0),
+        timeout=_at_least("timeout", values["timeout"], 0.0),
+        order=values["order"],
+        images=_folder("images", values["images"], root),
+        data=_folder("data", values["data"], root),
+        limit=_at_least("limit", values["limit"], 0) or None,
+        tdp=_tdp(values["tdp"]),
+        replay=_path(values["replay"], root),
+        country=values["country"],
+        value=values["value"],
+    )
+
+
+def _value(config: pytest.Config, option: Option) -> Any:
+    given = config.getoption(option.flag)
+    where = option.flag
+    if given is None:
+        given = config.getini(option.ini)
+        where = f"ini {option.ini}"
+    if given is None or given == "":
+        return option.default
+    if option.kind == "flag":
+        return bool(given)
+    try:
+        value = TYPES[option.kind](given)
+    except ValueError:
+        raise UsageError(f"{where} {given!r}: must be of type {option.kind}") from None
+    if option.choices and value not in option.choices:
+        raise UnknownNameError(f"{where}", value, option.choices)
+    return value
+
+
+def _base(config: pytest.Config, root: Path, name: str) -> Path:
+    # A relative folder on the command line is the caller's; a default or ini one the project's.
+    return root if config.getoption(f"--energy-{name}") is not None else config.rootpath
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _meters(text: str, replay: str) -> tuple[str, ...]:
+    if replay and text == "auto":
+        return ("replay",)
+    names = METERS if text == "auto" else _names(text)
+    for name in names:
+        if name not in (*METERS, "replay"):
+            raise UnknownNameError("meter", name, (*METERS, "replay"))
+    if "replay" in names and not replay:
+        raise UsageError("--energy-meters replay needs --energy-replay FILE")
+    return tuple(names)
+
+
+def _at_least(name: str, value: Any, low: float) -> Any:
+    if value < low:
+        raise UsageError(f"--energy-{name} {value}: must be at least {low:g}")
+    return value
+
+
+def _path(text: str, root: Path) -> Path | None:
+    return (root / Path(text).expanduser()).resolve() if text else None
+
+
+def _folder(name: str, text: str, root: Path) -> Path | None:
+    path = _path(text, root)
+    if path is not None and not path.is_dir():
+        raise UsageError(f"--energy-{name} {text}: no such folder")
+    return path
+
+
+def _tdp(text: str) -> dict[str, float]:
+    watts: dict[str, float] = {}
+    for part in _names(text):
+        device, _, number = part.partition("=")
+        if device not in ("cpu", "gpu"):
+            raise UnknownNameError("--energy-tdp device", device, ("cpu", "gpu"))
+        try:
+            watts[device] = float(number)
+        except ValueError:
+            raise UsageError(f"--energy-tdp {part!r}: write {device}=WATTS, such as {device}=65") from None
+        if not watts[device] > 0:
+            raise UsageError(f"--energy-tdp {part!r}: watts must be above 0")
+    return watts

@@ -1,0 +1,330 @@
+"""What the plugin knows about one pytest invocation; the hooks in plugin.py delegate here."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from energy_plugin.errors import EnergyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from energy_plugin.bench import Carrier
+    from energy_plugin.declare.case import Case
+    from energy_plugin.declare.catalog import Catalog
+    from energy_plugin.meters.protocols import Meter
+    from energy_plugin.options import Options
+    from energy_plugin.record.record import Record
+    from energy_plugin.run.session import Session
+
+MARK = "energy_experiments"
+ASK_S = 3600.0
+"""Beyond this expected time a plain run shows its plan and wants --energy-yes."""
+EXIT_REPORT = 9
+"""Exit code when everything passed but the analysis failed; the measurements are kept."""
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class State:
+    """Options, catalogue and, once cases run, the session.
+
+    Attributes:
+        refusal: what is wrong with a declaration; raised as a usage error after collection.
+        report: the page, once written.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config = config
+        self.options = options
+        self.session: Session | None = None
+        self.refusal = ""
+        self.report: Path | None = None
+        self._catalog: Catalog | None = None
+        self._marks: dict[tuple[str, str, str], Any] = {}
+        self._handlers: dict[int, Any] = {}
+        self._plugins: list[object] = []
+
+    # --- collection ---------------------------------------------------------------------------
+
+    @property
+    def catalog(self) -> Catalog:
+        """Read once, when the first case is declared."""
+        if self._catalog is None:
+            from energy_plugin.declare.catalog import load_catalog
+
+            self._catalog = load_catalog(self.options.images)
+        return self._catalog
+
+    def parametrize(self, metafunc: pytest.Metafunc, marks: Sequence[pytest.Mark]) -> None:
+        """One parameter ``case`` for every case the marks declare."""
+        from energy_plugin.declare.collect import Defaults, expand
+        from energy_plugin.errors import UsageError
+
+        if "case" not in metafunc.fixturenames:
+            raise UsageError(f"{metafunc.definition.nodeid}: a test with @experiments takes case and measure")
+        given = Defaults(
+            seed=self.options.seed,
+            limit=self.options.limit,
+            mutate=self.options.mutate,
+            runs=self.options.runs,
+        )
+        cases = [case for mark in marks for case in expand(mark.args[0], self.catalog, given)]
+        unique = {case.id: case for case in cases}
+        parameters = [pytest.param(c, id=name, marks=self._mark(c)) for name, c in unique.items()]
+        metafunc.parametrize("case", parameters)
+
+    def _mark(self, case: Case) -> Any:
+        """One shared mark for each model and mode: building 10,000 costs seconds."""
+        program = case.programs[0]
+        key = (program.repository, program.model, case.mode)
+        if key not in self._marks:
+            self._marks[key] = pytest.mark.energy(repository=key[0], model=key[1], mode=key[2])
+        return self._marks[key]
+
+    def order(self, items: list[pytest.Item]) -> None:
+        """Put the places that cases hold into block order; other tests stay where they are."""
+        self._drop_empty(items)
+        places = [index for index, item in enumerate(items) if case_of(item)]
+        if not places or self.options.order == "declared":
+            return
+        from energy_plugin.declare.order import blocks
+
+        mine = [items[index] for index in places]
+        cases = [case for item in mine if (case := case_of(item))]
+        for place, index in zip(places, blocks(cases, self.options.seed), strict=True):
+            items[place] = mine[index]
+
+    def _drop_empty(self, items: list[pytest.Item]) -> None:
+        """Deselect the placeholder of a declaration without cases (from_options() without options)."""
+        empty = [item for item in items if item.get_closest_marker(MARK) and not case_of(item)]
+        if empty:
+            items[:] = [item for item in items if item not in empty]
+            self.config.hook.pytest_deselected(items=empty)
+
+    # --- begin --------------------------------------------------------------------------------
+
+    def begin(self, session: pytest.Session) -> bool | None:
+        """Make the session if there are cases; True stops pytest after showing the plan."""
+        cases = [case for item in session.items if (case := case_of(item))]
+        if not cases:
+            return None
+        made = self._session(cases)
+        seconds = made.estimate_s(cases)
+        if self.options.plan or (not self.options.yes and (seconds or 0.0) > ASK_S):
+            return self._show_plan(cases, seconds)
+        self._catch_signals()
+        try:
+            made.begin()
+        except EnergyError:
+            made.close()
+            raise
+        self.session = made
+        self._register(made)
+        self._show_header(made)
+        return None
+
+    def _session(self, cases: Sequence[Case]) -> Session:
+        from energy_plugin.clock import SystemClock
+        from energy_plugin.run.data import DataStore
+        from energy_plugin.run.executors.local import LocalExecutor
+        from energy_plugin.run.session import Session
+
+        self.data = DataStore(self.catalog, self.options.data)
+        return Session(
+            options=self.options,
+            catalog=self.catalog,
+            executor=LocalExecutor(self.catalog, self.data),
+            meters=self._meters(),
+            clock=SystemClock(),
+            plan=cases,
+            root=self.config.rootpath,
+        )
+
+    def _meters(self) -> list[Meter]:
+        from energy_plugin.meters.select import make_meters
+
+        own = make_meters(
+            self.options.meters,
+            tdp=self.options.tdp,
+            replay=self.options.replay,
+            country=self.options.country,
+        )
+        further = self.config.hook.pytest_energy_meters(config=self.config)
+        return [*own, *(meter for some in further for meter in some)]
+
+    def _show_plan(self, cases: Sequence[Case], seconds: float | None) -> bool:
+        from energy_plugin.terminal import plan_lines
+
+        for line in plan_lines(self.catalog, cases, seconds):
+            self.write(line)
+        if not self.options.plan:
+            pytest.exit(
+                "more than an hour is expected: add --energy-yes to run all of it, "
+                "or select less with -k, -m or --energy-limit",
+                returncode=pytest.ExitCode.USAGE_ERROR,
+            )
+        return True
+
+    def _show_header(self, session: Session) -> None:
+        from energy_plugin.terminal import header
+
+        names = {p.repository for case in session.plan for p in case.programs}
+        folders = {name: str(self.data.folder(name)) for name in names}
+        for line in header(session, folders):
+            self.write(line)
+
+    def _register(self, session: Session) -> None:
+        manager = self.config.pluginmanager
+        self._plugins.append(Progress(self, session))
+        if manager.hasplugin("benchmark"):
+            from energy_plugin.bench import Guest
+
+            self._plugins.append(Guest(session.value))
+        for plugin in self._plugins:
+            manager.register(plugin)
+
+    def _catch_signals(self) -> None:
+        """SIGTERM (CI, Slurm) and SIGHUP end pytest as Ctrl-C does: with journal and report."""
+
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        for number in ENDING_SIGNALS:
+            self._handlers[number] = signal.signal(number, interrupt)
+
+    # --- cases --------------------------------------------------------------------------------
+
+    def carrier(self, request: pytest.FixtureRequest) -> Carrier | None:
+        """Hands the value to pytest-benchmark, where that is loaded."""
+        if self.session is None or not self.config.pluginmanager.hasplugin("benchmark"):
+            return None
+        from energy_plugin.bench import Carrier
+
+        return Carrier(request, self.session.value)
+
+    def measure(self, case: Case, item: pytest.Item) -> Record:
+        """Run one case in the session and note its status word on the test."""
+        from energy_plugin.terminal import PROPERTY, status_word
+
+        assert self.session is not None, "measure is used outside of a session"
+        record = self.session.measure(case)
+        item.user_properties.append((PROPERTY, status_word(record)))
+        self.config.hook.pytest_energy_case_done(config=self.config, record=record)
+        return record
+
+    def failure(self, record: Record) -> str:
+        """What a failed case shows: the reason of every program and the tail of its log."""
+        from energy_plugin.run.attempt import log_tail
+
+        assert self.session is not None
+        logs = [self.session.folder / outcome.log for outcome in record.outcomes if not outcome.success]
+        tails = [f"--- {path}\n{log_tail(path)}" for path in logs]
+        return "\n".join([f"{record.case.id}, attempt {record.attempt}: {record.failure}", *tails])
+
+    # --- end ----------------------------------------------------------------------------------
+
+    def finish(self, exit_code: int) -> int:
+        """Close the session's files and analyse them; the exit code pytest should end with."""
+        if self.session is None:
+            return exit_code
+        try:
+            self.session.finish(exit_code)
+        except EnergyError as error:
+            self.write(f"energy: {error}")
+            return exit_code or EXIT_REPORT
+        finally:
+            self.session.close()
+        wanted = self.options.report == "always" or (self.options.report == "auto" and self.session.done)
+        if wanted and not self._analyse(self.session, interrupted=exit_code == pytest.ExitCode.INTERRUPTED):
+            return exit_code or EXIT_REPORT
+        return exit_code
+
+    def _analyse(self, session: Session, *, interrupted: bool) -> bool:
+        """Run the analysis as a process of its own: its memory and its faults stay out of pytest."""
+        engine = "exact" if interrupted else "dibs"
+        command = [sys.executable, "-m", "causal_report", str(session.folder), "--engine", engine]
+        self.write(f"energy: analysing: python -m causal_report {session.folder} --engine {engine}")
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, start_new_session=True
+            )
+        except KeyboardInterrupt:
+            self.write("energy: analysis abandoned; the journal is whole, run the command above for the page")
+            return True
+        if done.returncode:
+            self.write(f"energy: the analysis failed with exit code {done.returncode}; measurements are kept")
+            for line in done.stderr.strip().splitlines()[-5:]:
+                self.write(f"energy:   {line}")
+            return False
+        self.report = session.folder / "report.html"
+        return True
+
+    def summarise(self) -> None:
+        """The section of the terminal summary."""
+        if self.session is None:
+            return
+        from energy_plugin.terminal import summary
+
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.section("energy")
+            for line in summary(self.session):
+                reporter.line(line)
+
+    def close(self) -> None:
+        """Restore signals, release meters, and say last where the report is."""
+        for plugin in self._plugins:
+            if self.config.pluginmanager.is_registered(plugin):
+                self.config.pluginmanager.unregister(plugin)
+        for number, handler in self._handlers.items():
+            with contextlib.suppress(ValueError):
+                signal.signal(number, handler)
+        self._handlers = {}
+        if self.session is not None:
+            self.session.close()
+        if self.report is not None:
+            latest = self.report.parent.parent / "latest" / self.report.name
+            self.write(f"report: {latest if latest.exists() else self.report}")
+
+    def write(self, line: str) -> None:
+        """One line on the terminal, outside of any capture; nothing under -p no:terminal."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+
+STATE: pytest.StashKey[State] = pytest.StashKey()
+
+
+class Progress:
+    """Writes how far the session is after each case."""
+
+    def __init__(self, state: State, session: Session) -> None:
+        self._state = state
+        self._session = session
+        self._shown = 0
+
+    def pytest_runtest_logfinish(self) -> None:
+        """One line a case, if a case was run since the last one."""
+        from energy_plugin.terminal import progress
+
+        if self._session.cases_done > self._shown:
+            self._shown = self._session.cases_done
+            self._state.write(progress(self._session))
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """The case an item runs, None for other tests."""
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get("case") if callspec else None
+    if case is None or not item.get_closest_marker("energy"):
+        return None
+    return case  # type: ignore[no-any-return]
