@@ -1,0 +1,194 @@
+"""Turns the table into the matrix every engine sees, and writes down each decision on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causal_report.effects import LABELS_ONLY
+from causal_report.table import values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from causal_report.table import Column
+
+    Matrix = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+MISSING = 0.4
+EXACT = 1e-6
+TWIN = 0.995
+LEAST_N = 20
+PERFORMANCES = 2
+COMPONENTS = ("energy_gpu_avg_watts", "duration_seconds")
+"""Energy is power times time: the three never enter one graph together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Standardised complete rows.
+
+    Attributes:
+        columns: what is left, design first, then mediators, then outcomes.
+        x: shape (n, d), mean 0 and variance 1, differences between models taken out.
+        groups: model of each row, shape (n,).
+        n_effective: rows less one for each model beyond the first.
+        dropped: (column label, reason), in order.
+        notes: decisions on rows and scales.
+    """
+
+    columns: tuple[Column, ...]
+    x: Matrix
+    groups: tuple[str, ...]
+    n_effective: int
+    dropped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def allowed(self) -> Mask:
+        """[parent, child]: nothing causes a design column, an outcome causes nothing."""
+        return allowed_edges([column.part for column in self.columns])
+
+    @property
+    def reason(self) -> str:
+        """Why there can be no graph, empty when there can."""
+        parts = {column.part for column in self.columns}
+        if "design" not in parts:
+            return "nothing that was set varies"
+        if not parts - {"design"}:
+            return "nothing that came out varies"
+        if self.n_effective < LEAST_N:
+            return f"{self.n_effective} effective rows; fewer than {LEAST_N} are only described"
+        return ""
+
+
+def allowed_edges(parts: Sequence[str]) -> Mask:
+    """[parent, child] under the tiers design → mediator → outcome; mediators may cause each other."""
+    tiers = np.array([{"design": 0, "mediator": 1}.get(part, 2) for part in parts])
+    parent, child = tiers[:, None], tiers[None, :]
+    allowed: Mask = (child > 0) & (parent < 2) & (parent <= child)
+    np.fill_diagonal(allowed, False)
+    return allowed
+
+
+def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) -> Prepared:
+    """Select, complete, centre and standardise.
+
+    Args:
+        frame: usable rows.
+        columns: design, mediators and performance of the table.
+        response: energy as it is analysed, or duration where no joules exist.
+    """
+    dropped: list[tuple[str, str]] = []
+    chosen = [*_candidates(columns, response, dropped)]
+    chosen = _present(frame, chosen, dropped)
+    complete = frame.dropna(subset=[c.name for c in chosen])
+    notes = [f"{len(complete)} of {len(frame)} usable rows are complete in these columns"]
+    groups = tuple(complete["model_id"].astype(str))
+    data = {column.name: _centred(complete, column) for column in chosen}
+    chosen = _moving(chosen, complete, data, dropped)
+    chosen = _unrelated(chosen, data, dropped)
+    models = len(set(groups))
+    if models > 1:
+        notes.append(f"differences between the {models} models are taken out: only changes within a model count")
+    logged = [c.label for c in chosen if c.log]
+    if logged:
+        notes.append("on a log scale: " + ", ".join(logged))
+    ordered = sorted(chosen, key=lambda c: {"design": 0, "mediator": 1}.get(c.part, 2))
+    scaled = [data[c.name] / data[c.name].std() for c in ordered]
+    return Prepared(
+        columns=tuple(ordered),
+        x=np.column_stack(scaled) if scaled else np.empty((len(complete), 0)),
+        groups=groups,
+        n_effective=max(0, len(complete) - max(0, models - 1)),
+        dropped=tuple(dropped),
+        notes=tuple(notes),
+    )
+
+
+def _candidates(
+    columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]
+) -> list[Column]:
+    """Columns in the order in which they are kept when two say the same."""
+    performances = [c for c in columns if c.part == "performance"]
+    dropped += [(c.label, f"only the first {PERFORMANCES} metrics enter") for c in performances[PERFORMANCES:]]
+    mediators = []
+    for column in columns:
+        if column.part == "mediator" and column.name != response.name:
+            if column.name in COMPONENTS:
+                why = "energy is power × time; with both in the graph every other edge to energy vanishes"
+                dropped.append((column.label, why))
+            else:
+                mediators.append(column)
+    design = [c for c in columns if c.part == "design"]
+    dropped += [(c.label, LABELS_ONLY[c.name]) for c in design if c.name in LABELS_ONLY]
+    design = [c for c in design if c.name not in LABELS_ONLY]
+    return [*design, response, *performances[:PERFORMANCES], *mediators]
+
+
+def _present(
+    frame: pd.DataFrame, columns: Sequence[Column], dropped: list[tuple[str, str]]
+) -> list[Column]:
+    kept = []
+    for column in columns:
+        share = float(values(frame, column).isna().mean()) if len(frame) else 1.0
+        if share > MISSING:
+            dropped.append((column.label, f"missing in {share:.0%} of the rows"))
+        else:
+            kept.append(column)
+    return kept
+
+
+def _centred(frame: pd.DataFrame, column: Column) -> Matrix:
+    """Values less their model's mean."""
+    raw = values(frame, column)
+    return np.asarray(raw - raw.groupby(frame["model_id"]).transform("mean"), dtype=float)
+
+
+def _moving(
+    columns: Sequence[Column], frame: pd.DataFrame, data: dict[str, Matrix], dropped: list[tuple[str, str]]
+) -> list[Column]:
+    kept = []
+    for column in columns:
+        size = float(values(frame, column).abs().mean()) if len(frame) else 0.0
+        if len(frame) and data[column.name].std() > EXACT * max(size, 1e-12):
+            kept.append(column)
+        else:
+            dropped.append((column.label, "the same in every row of a model"))
+    return kept
+
+
+def _unrelated(
+    columns: Sequence[Column], data: dict[str, Matrix], dropped: list[tuple[str, str]]
+) -> list[Column]:
+    """Leave out columns that earlier ones of their side (set, or came of it) determine."""
+    kept: list[Column] = []
+    for column in columns:
+        side = [c for c in kept if (c.part == "design") == (column.part == "design")]
+        relation = _relation(column, side, data)
+        if relation:
+            dropped.append((column.label, relation))
+        else:
+            kept.append(column)
+    return kept
+
+
+def _relation(column: Column, side: Sequence[Column], data: dict[str, Matrix]) -> str:
+    y = data[column.name]
+    for other in side:
+        r = float(np.corrcoef(y, data[other.name])[0, 1])
+        if abs(r) > TWIN:
+            return f"says the same as {other.label} (r = {r:.4f})"
+    if not side or len(side) >= len(y) - 1:
+        return ""
+    x = np.column_stack([data[c.name] for c in side])
+    rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    if float(rest @ rest) < EXACT * float(y @ y):
+        return "an exact combination of " + ", ".join(c.label for c in side)
+    return ""

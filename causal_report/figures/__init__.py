@@ -1,0 +1,1 @@
+"""Geometry of the figures in plain Python; the templates only place it."""

@@ -1,0 +1,102 @@
+"""Interval plots: one line an effect, a dot for the estimate, a bar for its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from causal_report.figures.scale import Scale, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from causal_report.findings import Effect
+
+WIDTH, LEFT, RIGHT, TOP, ROW, GAP, AXIS = 720, 230, 24, 8, 26, 12, 44
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One interval in pixels; ``cut_lo`` and ``cut_hi`` say that it runs on beyond the plot."""
+
+    y: float
+    x: float
+    lo: float
+    hi: float
+    label: str
+    clear: bool
+    words: str
+    cut_lo: bool = False
+    cut_hi: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """A group's name above its lines."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Everything the template places."""
+
+    width: int
+    height: int
+    left: int
+    bottom: float
+    lines: tuple[Line, ...]
+    headings: tuple[Heading, ...]
+    ticks: tuple[tuple[float, str], ...]
+    references: tuple[tuple[float, str], ...]
+
+
+def elasticities(effects: Sequence[Effect]) -> Intervals | None:
+    """Elasticities of energy and duration, grouped by factor; None when there is none."""
+    shown = [e for e in effects if e.scale == "elasticity" and e.estimate is not None]
+    if not shown:
+        return None
+    factors = list(dict.fromkeys(e.factor_label for e in shown))
+    centres = [e.estimate for e in shown if e.estimate is not None]
+    bounds = [b for e in shown for b in (e.lo, e.hi) if b is not None and -1.5 <= b <= 2.5]
+    low, high = padded([*centres, *bounds, 0.0, 1.0])
+    scale = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT)
+    lines: list[Line] = []
+    headings: list[Heading] = []
+    y = float(TOP)
+    for factor in factors:
+        headings.append(Heading(y=y + ROW / 2, label=factor))
+        y += ROW
+        for effect in (e for e in shown if e.factor_label == factor):
+            lines.append(_line(effect, scale, y + ROW / 2))
+            y += ROW
+        y += GAP
+    ticks = tuple((scale(v), f"{v:g}".replace("-", "\u2212")) for v in scale.ticks(8))
+    return Intervals(
+        width=WIDTH,
+        height=round(y + AXIS),
+        left=LEFT,
+        bottom=y,
+        lines=tuple(lines),
+        headings=tuple(headings),
+        ticks=ticks,
+        references=((scale(0.0), "no effect"), (scale(1.0), "proportional")),
+    )
+
+
+def _line(effect: Effect, scale: Scale, y: float) -> Line:
+    lo, hi = effect.lo or 0.0, effect.hi or 0.0
+    estimate = effect.estimate or 0.0
+    return Line(
+        y=y,
+        x=scale(estimate),
+        lo=scale(max(lo, scale.low)),
+        hi=scale(min(hi, scale.high)),
+        label=f"{effect.outcome_label}, {effect.scope.rpartition('/')[2]}",
+        clear=effect.q is not None and effect.q < 0.05,
+        words=f"{effect.factor_label} on {effect.outcome_label} ({effect.scope}): "
+        f"{estimate:.2f}, 95 % interval {lo:.2f} to {hi:.2f}",
+        cut_lo=lo < scale.low,
+        cut_hi=hi > scale.high,
+    )

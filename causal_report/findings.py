@@ -1,0 +1,301 @@
+"""Findings: everything the analysis found, frozen; as JSON it is report.json."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA_VERSION = 1
+Status = Literal["measured", "partial", "estimated", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """The energy that is analysed.
+
+    Attributes:
+        status: ``unavailable`` means that no joules exist and duration is analysed alone.
+        n: usable rows that have it, ``of`` so many.
+    """
+
+    column: str
+    label: str
+    status: Status
+    reason: str = ""
+    estimator: str = ""
+    n: int = 0
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A row that is not what it says, or that failed; ``excluded`` from effects or only shown."""
+
+    experiment_id: str
+    timestamp: str
+    role: str
+    code: str
+    evidence: str
+    excluded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """Something the design set: its levels and how many usable rows each has."""
+
+    name: str
+    label: str
+    log: bool
+    levels: tuple[tuple[float, int], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRows:
+    """How many rows one model has, and what they cost."""
+
+    model: str
+    title: str
+    runs: int
+    failed: int
+    used: int
+    duration_s: float | None
+    energy_j: float | None
+    data_sources: tuple[str, ...]
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What was run. ``used`` rows are those that enter effects."""
+
+    runs: int
+    failed: int
+    flagged: int
+    used: int
+    models: tuple[ModelRows, ...]
+    factors: tuple[Factor, ...]
+    flags: tuple[Flag, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """Total effect of one design factor on one outcome.
+
+    Attributes:
+        scope: a model, or ``all models`` for the pooled slope within models.
+        scale: ``elasticity`` (log outcome, log factor), ``rate`` (log outcome, plain factor),
+            ``per-log`` (plain outcome, log factor), ``slope`` (plain, plain).
+        estimate: coefficient, with ``lo`` and ``hi`` of its 95 % HC3 interval; None if ``reason``.
+        plain: the same in plain terms, ``plain_lo`` and ``plain_hi`` its interval: per cent change
+            (log outcomes) or change of the metric, for a doubling (log factors) or a step of one.
+        q: Benjamini-Hochberg over every effect of the report.
+        top2: share of the factor's own variation that two rows carry.
+    """
+
+    outcome: str
+    outcome_label: str
+    outcome_part: str
+    scope: str
+    factor: str
+    factor_label: str
+    scale: Literal["elasticity", "rate", "per-log", "slope"]
+    n: int
+    method: str
+    levels: int = 0
+    df: int = 0
+    estimate: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+    p: float | None = None
+    q: float | None = None
+    r2: float | None = None
+    plain: float | None = None
+    plain_lo: float | None = None
+    plain_hi: float | None = None
+    top2: float | None = None
+    exploratory: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A column in the causal graph."""
+
+    name: str
+    label: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One allowed edge and what each engine says of it.
+
+    Attributes:
+        dibs: share of DiBS particles with the edge; None where DiBS did not run.
+        exact: posterior probability by exact model averaging.
+        ols: standardised coefficient on all allowed parents, with HC3 ``p`` and BH ``q``.
+        verdict: ``supported`` or ``absent`` where all engines agree, else ``disputed``.
+    """
+
+    parent: str
+    child: str
+    dibs: float | None
+    exact: float
+    ols: float | None
+    p: float | None
+    q: float | None
+    verdict: Literal["supported", "absent", "disputed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRun:
+    """Whether an engine ran, why not, and with what settings and diagnostics."""
+
+    name: str
+    ran: bool
+    reason: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The causal graph over one set of complete rows; ``reason`` where there is none."""
+
+    reason: str
+    n: int
+    n_effective: int
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    engines: tuple[EngineRun, ...]
+    dropped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """One estimator against the direct meters of one part of the machine.
+
+    Attributes:
+        part: ``cpu``, ``ram``, ``gpu``, or ``total`` (everything each of the two covers).
+        bias_pct: mean of estimate / meter - 1 in per cent, with bootstrap 95 % interval.
+        loa_lo_pct: limits of agreement of a single run, from log ratios.
+        same_sensor: both read the same sensor: no evidence of accuracy, nothing computed.
+    """
+
+    estimator: str
+    part: str
+    estimator_covers: tuple[str, ...]
+    meter_covers: tuple[str, ...]
+    n: int
+    same_sensor: bool = False
+    ratio: float | None = None
+    bias_pct: float | None = None
+    bias_lo_pct: float | None = None
+    bias_hi_pct: float | None = None
+    loa_lo_pct: float | None = None
+    loa_hi_pct: float | None = None
+    ratios: tuple[float, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFacts:
+    """A channel of a meter, alive or not, with the reason and the mend."""
+
+    session: str
+    meter: str
+    channel: str
+    source: str
+    kind: str
+    alive: bool
+    reason: str = ""
+    detail: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """Where rows came from; ``host`` is empty for a published table."""
+
+    kind: str
+    name: str
+    rows: int
+    complete: bool
+    done: int
+    planned: int | None
+    sha256: str
+    started_utc: str
+    host: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    command: str
+    order_seed: int | None
+    executor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How to get this page again."""
+
+    command: str
+    seed: int
+    versions: Mapping[str, str]
+    keep_flagged: bool
+    sources: tuple[SourceFacts, ...]
+    channels: tuple[ChannelFacts, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A sentence of the verdict: its key in the text file and the words."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The first screen: sentences in order, and warnings."""
+
+    sentences: tuple[Sentence, ...]
+    warnings: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The whole of the analysis."""
+
+    schema_version: int
+    title: str
+    language: str
+    verdict: Verdict
+    response: Response
+    data: Data
+    effects: tuple[Effect, ...]
+    graph: Graph
+    agreement: tuple[Agreement, ...]
+    provenance: Provenance
+
+
+def to_json(findings: Findings) -> dict[str, Any]:
+    """Plain data; numbers that are not finite become null."""
+    plain = _plain(asdict(findings))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

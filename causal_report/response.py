@@ -1,0 +1,87 @@
+"""Which joules are analysed, and what they may be called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from causal_report.findings import Response
+from causal_report.table import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARE = 0.5
+"""A column is the response when at least this share of the usable rows has it."""
+ESTIMATORS = ("codecarbon", "calculator")
+
+
+def choose(frame: pd.DataFrame) -> Response:
+    """The energy to analyse over *frame*'s usable rows.
+
+    Joules of direct meters when most rows have them as ``measured``; else as ``partial`` for one
+    common reason (rows that miss different parts must not be compared); else an estimate under its
+    own name; else none, and only duration is left. An estimate is never called measured.
+    """
+    n = len(frame)
+    if "total_energy_joules" in frame and "total_energy_status" in frame:
+        reasons = frame["total_energy_reason"].fillna("").astype(str)
+        for status in ("measured", "partial"):
+            rows = (frame["total_energy_status"] == status) & frame["total_energy_joules"].notna()
+            reason = "" if status == "measured" or not rows.any() else str(reasons[rows].mode().iloc[0])
+            if status == "partial":
+                rows &= reasons == reason
+            if rows.sum() > 0 and rows.sum() >= SHARE * n:
+                return Response(
+                    column="total_energy_joules",
+                    label="energy",
+                    status="measured" if status == "measured" else "partial",
+                    reason=reason,
+                    n=int(rows.sum()),
+                    of=n,
+                )
+    for name in _estimators(frame):
+        column = f"estimate_{name}_joules"
+        known = int(frame[column].notna().sum())
+        if known and known >= SHARE * n:
+            return Response(
+                column=column,
+                label=f"energy estimated by {name}",
+                status="estimated",
+                reason=_why_not(frame),
+                estimator=name,
+                n=known,
+                of=n,
+            )
+    return Response(column="", label="", status="unavailable", reason=_why_not(frame), n=0, of=n)
+
+
+def column(response: Response) -> Column | None:
+    """The typed column of the response, None where no joules exist."""
+    if not response.column:
+        return None
+    return Column(name=response.column, label=response.label, part="energy", unit="J", log=True)
+
+
+def rows(frame: pd.DataFrame, response: Response) -> pd.Series[bool]:
+    """Rows whose energy has exactly the response's status and reason."""
+    known = frame[response.column].notna()
+    if response.column != "total_energy_joules":
+        return known
+    known &= frame["total_energy_status"] == response.status
+    if response.status == "partial":
+        known &= frame["total_energy_reason"].fillna("").astype(str) == response.reason
+    return known
+
+
+def _estimators(frame: pd.DataFrame) -> list[str]:
+    found = [c[len("estimate_") : -len("_joules")] for c in frame if c.startswith("estimate_")]
+    return sorted(found, key=lambda name: (name not in ESTIMATORS, name))
+
+
+def _why_not(frame: pd.DataFrame) -> str:
+    """The commonest reason the rows themselves give for having no measured joules."""
+    if "total_energy_reason" not in frame or not len(frame):
+        return "no row was measured"
+    reasons = frame["total_energy_reason"].dropna().astype(str)
+    reasons = reasons[reasons != ""]
+    return str(reasons.mode().iloc[0]) if len(reasons) else "no direct meter was recorded"

@@ -1,0 +1,98 @@
+"""Reads a session folder as the plugin writes it: summary.csv, session.json, journal.jsonl, readings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from causal_report.errors import InputError
+from causal_report.sources.source import Source, digest, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+
+def read(folder: Path) -> Source:
+    """The session in *folder*.
+
+    Raises:
+        InputError: no journal, no summary, or a file is damaged.
+    """
+    events = list(_journal(folder / "journal.jsonl"))
+    table = folder / "summary.csv"
+    if not table.exists():
+        raise InputError(
+            f"{folder}: no summary.csv; the session did not reach its end. "
+            f"`wattwhy report {folder}` rebuilds it from the journal"
+        )
+    frame = read_table(table)
+    facts = _facts(folder, events)
+    readings, notes = _readings(folder, frame)
+    done = {e["record"]["case_key"] for e in events if e.get("event") == "attempt-end"}
+    name = str(facts.get("session") or folder.resolve().name)
+    if "session" not in frame:
+        frame["session"] = name
+    return Source(
+        kind="session",
+        path=folder,
+        name=name,
+        frame=frame,
+        sha256=digest(table),
+        readings=tuple(readings),
+        facts=facts,
+        complete=_ended(events) and facts.get("complete", True) is True,
+        planned=facts.get("planned"),
+        done=len(done),
+        notes=tuple(notes),
+    )
+
+
+def _journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Whole events in order; a torn last line is passed over."""
+    if not path.exists():
+        raise InputError(f"{path.parent}: no journal.jsonl; this is not a session folder")
+    *lines, torn = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            if number == len(lines) and not torn:
+                return
+            raise InputError(f"{path}: line {number} is damaged: {error}") from error
+
+
+def _ended(events: list[dict[str, Any]]) -> bool:
+    """Whether the last start of the session came to a session-end that calls itself complete."""
+    edges = [e for e in events if e.get("event") in ("session-begin", "session-end")]
+    return bool(edges) and edges[-1]["event"] == "session-end" and bool(edges[-1].get("complete"))
+
+
+def _facts(folder: Path, events: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """session.json; where it is missing, what the journal was begun with."""
+    path = folder / "session.json"
+    if path.exists():
+        try:
+            facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: damaged: {error}") from error
+        return facts
+    begun = [e["session"] for e in events if e.get("event") == "session-begin"]
+    # complete was written before it could be known
+    return {**begun[-1], "complete": _ended(events)} if begun else {}
+
+
+def _readings(folder: Path, frame: pd.DataFrame) -> tuple[list[Mapping[str, Any]], list[str]]:
+    found: list[Mapping[str, Any]] = []
+    missing: list[str] = []
+    for name in dict.fromkeys(frame["experiment_id"].astype(str)):
+        path = folder / name / "energy" / "readings.json"
+        try:
+            found += [{**r, "experiment_id": name} for r in json.loads(path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError):
+            missing.append(name)
+    if not missing:
+        return found, []
+    return found, [f"readings.json is missing or damaged for {len(missing)} runs: {', '.join(missing[:5])}"]

@@ -1,0 +1,167 @@
+"""The typed table: rows of all sources with the part each column plays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from causal_report.sources.source import Source
+
+Part = Literal["design", "mediator", "energy", "performance"]
+LOGGED = {"epochs", "batch_size", "learning_rate", "weight_decay", "max_iter", "alpha"}
+"""Roles whose doses multiply: they enter on a log scale wherever every value is above zero."""
+LABELS = {"background": "background load", "seed": "random seed"}
+MEDIATORS = {
+    "energy_gpu_avg_watts": ("GPU power", "W"),
+    "energy_gpu_util_avg_percent": ("GPU utilisation, mean", "%"),
+    "energy_gpu_util_max_percent": ("GPU utilisation, highest", "%"),
+    "energy_gpu_temp_avg_celsius": ("GPU temperature, mean", "°C"),
+    "energy_gpu_temp_max_celsius": ("GPU temperature, highest", "°C"),
+    "cpu_cores_busy": ("CPU cores busy", "cores"),
+    "duration_seconds": ("duration", "s"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column that can enter an analysis.
+
+    Attributes:
+        name: its name in the frame.
+        label: for people, unit not included.
+        part: ``design`` was set, ``mediator`` came of it during training, the rest came out.
+        log: analysed as its natural logarithm.
+        better: ``higher`` or ``lower`` for performance metrics.
+    """
+
+    name: str
+    label: str
+    part: Part
+    unit: str = ""
+    log: bool = False
+    better: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All rows with ``model_id``, ``block_id``, one column a hyperparameter role, and typed columns."""
+
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+
+    def of(self, *parts: Part) -> tuple[Column, ...]:
+        """The columns that play one of *parts*, in their order."""
+        return tuple(column for column in self.columns if column.part in parts)
+
+    def where(self, rows: pd.Series[bool]) -> Table:
+        """The same columns over fewer rows."""
+        return Table(frame=self.frame.loc[rows], columns=self.columns)
+
+
+def build(sources: Sequence[Source]) -> Table:
+    """One table of all sources.
+
+    Hyperparameters that are one thing under two names meet in one column, named by their role in
+    the catalogue; a bare table has none, and each hyperparameter is its own role.
+    """
+    frames = [_prepared(source) for source in sources]
+    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    design = _design(frame)
+    return Table(frame=frame, columns=(*design, *_mediators(frame), *_performance(frame, sources)))
+
+
+def _prepared(source: Source) -> pd.DataFrame:
+    frame = source.frame.copy()
+    frame["model_id"] = frame["repository"].astype(str) + "/" + frame["model"].astype(str)
+    block = frame["block"] if "block" in frame else pd.Series(np.nan, index=frame.index)
+    named = frame["session"].astype(str) + ":" + block.map("{:g}".format, na_action="ignore").astype(str)
+    frame["block_id"] = named.where(block.notna(), None)
+    if "mode" not in frame:
+        frame["mode"] = "alone"
+    frame["design_background"] = (frame["mode"] == "background").astype(float)
+    if "cpu_time_seconds" in frame:
+        busy = pd.to_numeric(frame["cpu_time_seconds"]) / frame["duration_seconds"]
+        frame["cpu_cores_busy"] = busy.where(np.isfinite(busy))
+    for (model_id, name), role in _roles(source).items():
+        rows = frame["model_id"] == model_id
+        target = f"design_{role}"
+        if target not in frame:
+            frame[target] = np.nan
+        frame.loc[rows, target] = frame.loc[rows, f"hyperparam_{name}"]
+    return frame
+
+
+def _roles(source: Source) -> dict[tuple[str, str], str]:
+    """(model, hyperparameter) to role; a role named twice in one model is given to the first only."""
+    given = [name.removeprefix("hyperparam_") for name in source.frame if name.startswith("hyperparam_")]
+    found: dict[tuple[str, str], str] = {}
+    pairs = source.frame[["repository", "model"]].drop_duplicates().astype(str)
+    for repository, model in pairs.itertuples(index=False):
+        known = _entry(source.facts, repository, model).get("hyperparameters", {})
+        taken: set[str] = set()
+        for name in given:
+            role = str(known.get(name, {}).get("role") or name)
+            role = name if role in taken else role
+            taken.add(role)
+            found[f"{repository}/{model}", name] = role
+    return found
+
+
+def _entry(facts: Mapping[str, Any], repository: str, model: str) -> Mapping[str, Any]:
+    entry: Mapping[str, Any] = facts.get("catalogue", {}).get(repository, {}).get("models", {}).get(model, {})
+    return entry
+
+
+def _design(frame: pd.DataFrame) -> list[Column]:
+    names = [name for name in frame if name.startswith("design_") and bool(frame[name].notna().any())]
+    columns = []
+    for name in names:
+        role = name.removeprefix("design_")
+        positive = bool((frame[name].dropna() > 0).all())
+        label = LABELS.get(role, role.replace("_", " "))
+        columns.append(Column(name=name, label=label, part="design", log=role in LOGGED and positive))
+    return columns
+
+
+def _mediators(frame: pd.DataFrame) -> list[Column]:
+    return [
+        Column(name=name, label=label, part="mediator", unit=unit, log=name == "duration_seconds")
+        for name, (label, unit) in MEDIATORS.items()
+        if name in frame and bool(frame[name].notna().any())
+    ]
+
+
+def _performance(frame: pd.DataFrame, sources: Sequence[Source]) -> list[Column]:
+    """Metrics in the catalogue's order, then those it does not know."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for source in sources:
+        for repository in source.facts.get("catalogue", {}).values():
+            known |= repository.get("metrics", {})
+    present = [n for n in frame if n.startswith("perf_") and bool(frame[n].notna().any())]
+    order = {f"perf_{name}": index for index, name in enumerate(known)}
+    columns = []
+    for name in sorted(present, key=lambda n: (order.get(n, len(order)), n)):
+        bare = name.removeprefix("perf_")
+        entry = known.get(bare, {})
+        columns.append(
+            Column(
+                name=name,
+                label=bare.replace("_", " "),
+                part="performance",
+                unit=str(entry.get("unit", "")),
+                better=str(entry.get("better", "")),
+            )
+        )
+    return columns
+
+
+def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:
+    """The column as it is analysed: its logarithm where ``log``; not positive becomes missing."""
+    raw = pd.to_numeric(frame[column.name], errors="coerce").astype(float)
+    return np.log(raw.where(raw > 0)) if column.log else raw

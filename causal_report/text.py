@@ -1,0 +1,46 @@
+"""The words of the page, from ``templates/text/<language>.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from causal_report.errors import InputError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def templates() -> Path:
+    """The folder of templates: inside the installed package, else beside it in a checkout."""
+    inside = PACKAGE / "_templates"
+    return inside if inside.is_dir() else PACKAGE.parent / "templates"
+
+
+class Text:
+    """Sentences by dotted key; a missing key or placeholder is an error, never an empty string."""
+
+    def __init__(self, language: str) -> None:
+        folder = templates() / "text"
+        path = folder / f"{language}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+            raise InputError(f"no texts for language {language!r}; there are: {known}")
+        self.language = language
+        self._texts = dict(_flat(tomllib.loads(path.read_text(encoding="utf-8"))))
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The sentence at *key* with its placeholders filled."""
+        return self._texts[key].format(**values)
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a sentence."""
+        return key in self._texts
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, str(value))]
+    return found
