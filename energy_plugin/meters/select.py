@@ -21,7 +21,7 @@ def make_meters(
     *,
     tdp: Mapping[str, float] | None = None,
     replay: Path | None = None,
-    country: str = "USA",
+    country: str = "",
     log: Path | None = None,
     clock: Clock | None = None,
 ) -> list[Meter]:
@@ -31,7 +31,7 @@ def make_meters(
         names: some of :data:`NAMES`.
         tdp: rated watts by part, for ``calculator``.
         replay: folder or file of recorded energies, needed by ``replay``.
-        country: ISO code, for ``codecarbon``.
+        country: three-letter ISO code, for ``codecarbon``; without effect on joules.
         log: file for what CodeCarbon's helper writes.
         clock: the time all of them use.
 
@@ -54,7 +54,7 @@ def make_meters(
     def codecarbon() -> Meter:
         from energy_plugin.meters.codecarbon import CodeCarbonMeter
 
-        return CodeCarbonMeter(country=country, log=log, clock=clock)
+        return CodeCarbonMeter(country=country or "USA", log=log, clock=clock)
 
     def calculator() -> Meter:
         from energy_plugin.meters.calculator import CalculatorMeter

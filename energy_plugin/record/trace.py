@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 Kind = Literal["direct", "model"]
+Form = Literal["counter", "window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ class Trace:
 
     meter: str
     channel: Channel
-    form: Literal["counter", "window"]
+    form: Form
     samples: tuple[Sample, ...]
     faults: tuple[Fault, ...] = ()
     gauges: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
@@ -162,7 +163,7 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
     elif window.t1_ns <= window.t0_ns:
         answer = _Answer(reason="empty-window")
     elif not trace.samples:
-        answer = _Answer(reason=_fault_code(trace, window) or "no-samples")
+        answer = _Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
     elif trace.form == "window":
         answer = _from_window(trace, window)
     else:
