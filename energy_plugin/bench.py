@@ -35,26 +35,19 @@ class ReplayClock:
         return now
 
 
-class Carrier:
-    """Gives one test's value to its ``benchmark`` fixture."""
-
-    def __init__(self, request: pytest.FixtureRequest, column: str) -> None:
-        self._clock = ReplayClock()
-        self._column = column
-        # Before the fixture is made: it reads timer and group from the marker.
-        request.node.add_marker(pytest.mark.benchmark(timer=self._clock, group=f"{GROUP} {column}"))
-        self._benchmark = request.getfixturevalue("benchmark")
-
-    def carry(self, record: Record) -> None:
-        """Make the value the benchmark's only round; everything else goes into ``extra_info``."""
-        row = rows(record)[0]
-        self._benchmark.extra_info.update({k: v for k, v in row.items() if v not in (None, "")})
-        self._benchmark.extra_info["value"] = self._column
-        if row[self._column] is None:
-            self._benchmark.extra_info["value_unavailable"] = row["total_energy_reason"] or "not measured"
-            return
-        self._clock.value = float(row[self._column])
-        self._benchmark.pedantic(lambda: None, rounds=1)
+def carry(record: Record, request: pytest.FixtureRequest, column: str) -> None:
+    """Make the value the only round of the test's benchmark; the rest goes into ``extra_info``."""
+    clock = ReplayClock()
+    # Before the fixture is made: it reads timer and group from the marker.
+    request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{GROUP} {column}"))
+    benchmark = request.getfixturevalue("benchmark")
+    row = rows(record)[0]
+    benchmark.extra_info.update({key: value for key, value in row.items() if value not in (None, "")})
+    benchmark.extra_info["value"] = column
+    # Without a value there is no round: a benchmark of 0 would be a claim.
+    if row[column] is not None:
+        clock.value = float(row[column])
+        benchmark.pedantic(lambda: None, rounds=1)
 
 
 class Guest:

@@ -216,7 +216,7 @@ def read_options(config: pytest.Config) -> Options:
         images=_folder("images", values["images"], root),
         data=_folder("data", values["data"], root),
         limit=_at_least("limit", values["limit"], 0) or None,
-        tdp=_tdp(values["tdp"]),
+        tdp=read_tdp(values["tdp"]),
         replay=_path(values["replay"], root),
         country=values["country"],
         value=values["value"],
@@ -244,7 +244,9 @@ def _value(config: pytest.Config, option: Option) -> Any:
 
 def _base(config: pytest.Config, root: Path, name: str) -> Path:
     # A relative folder on the command line is the caller's; a default or ini one the project's.
-    return root if config.getoption(f"--energy-{name}") is not None else config.rootpath
+    # Not rootpath: pytest takes the values of unknown options for paths when it looks for that.
+    given = config.getoption(f"--energy-{name}") is not None
+    return root if given or config.inipath is None else config.inipath.parent
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -280,7 +282,8 @@ def _folder(name: str, text: str, root: Path) -> Path | None:
     return path
 
 
-def _tdp(text: str) -> dict[str, float]:
+def read_tdp(text: str) -> dict[str, float]:
+    """Watts by device from ``cpu=65,gpu=320``."""
     watts: dict[str, float] = {}
     for part in _names(text):
         device, _, number = part.partition("=")

@@ -113,7 +113,6 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def measure(request: pytest.FixtureRequest) -> Callable[[Case], Record]:
     """Run a case with all meters and return its record; fails the test if the training failed."""
     state: State = request.config.stash[STATE]
-    carrier = state.carrier(request)
 
     def run(case: Case) -> Record:
         try:
@@ -124,8 +123,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[[Case], Record]:
             pytest.fail(str(error), pytrace=False)
         if not record.success:
             pytest.fail(state.failure(record), pytrace=False)
-        if carrier:
-            carrier.carry(record)
+        state.carry(record, request)
         return record
 
     return run

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from energy_plugin.bench import Carrier
     from energy_plugin.declare.case import Case
     from energy_plugin.declare.catalog import Catalog
     from energy_plugin.meters.protocols import Meter
@@ -144,7 +143,7 @@ class State:
             meters=self._meters(),
             clock=SystemClock(),
             plan=cases,
-            root=self.config.rootpath,
+            root=self.config.inipath.parent if self.config.inipath else self.config.invocation_params.dir,
         )
 
     def _meters(self) -> list[Meter]:
@@ -154,7 +153,7 @@ class State:
             self.options.meters,
             tdp=self.options.tdp,
             replay=self.options.replay,
-            country=self.options.country,
+            country=self.options.country or "USA",  # only joules are read from it
         )
         further = self.config.hook.pytest_energy_meters(config=self.config)
         return [*own, *(meter for some in further for meter in some)]
@@ -201,13 +200,12 @@ class State:
 
     # --- cases --------------------------------------------------------------------------------
 
-    def carrier(self, request: pytest.FixtureRequest) -> Carrier | None:
-        """Hands the value to pytest-benchmark, where that is loaded."""
-        if self.session is None or not self.config.pluginmanager.hasplugin("benchmark"):
-            return None
-        from energy_plugin.bench import Carrier
+    def carry(self, record: Record, request: pytest.FixtureRequest) -> None:
+        """Hand the value to pytest-benchmark, where that is loaded."""
+        if self.session is not None and self.config.pluginmanager.hasplugin("benchmark"):
+            from energy_plugin.bench import carry
 
-        return Carrier(request, self.session.value)
+            carry(record, request, self.session.value)
 
     def measure(self, case: Case, item: pytest.Item) -> Record:
         """Run one case in the session and note its status word on the test."""

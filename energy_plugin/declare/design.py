@@ -89,11 +89,15 @@ class Design:
         for draw in range(DRAWS):
             if len(values) == (self.n or 1):
                 break
-            rng = random.Random(f"{seed}:{model.path}:{name}:{draw}")
-            value = hyperparameter.cast(_at(span, rng.random()))
+            value = self._draw(model, hyperparameter, f"{seed}:{model.path}:{name}:{draw}")
             if value not in values and value != self._start(hyperparameter):
                 values.append(value)
         return values
+
+    def _draw(self, model: Model, hyperparameter: Hyperparameter, seed: str) -> Value:
+        """One seeded value, at four figures: an id a person can read is also exactly what is run."""
+        value = _at(self._range(model, hyperparameter), random.Random(seed).random())
+        return hyperparameter.cast(float(f"{value:.4g}"))
 
     def _joint(self, model: Model, seed: int) -> list[Treatment]:
         """All chosen hyperparameters drawn together, each draw distinct and not the base."""
@@ -103,13 +107,7 @@ class Design:
             if len(found) == (self.n or 1):
                 break
             treatment = {
-                h.name: h.cast(
-                    _at(
-                        self._range(model, h),
-                        random.Random(f"{seed}:{model.path}:joint:{h.name}:{draw}").random(),
-                    )
-                )
-                for h in chosen
+                h.name: self._draw(model, h, f"{seed}:{model.path}:joint:{h.name}:{draw}") for h in chosen
             }
             if treatment not in found and any(treatment[h.name] != self._start(h) for h in chosen):
                 found.append(treatment)

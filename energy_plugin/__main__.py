@@ -1,0 +1,91 @@
+"""The ``wattwhy`` command: what is not a pytest run."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energy_plugin.errors import EnergyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command; errors meant for the user end with exit code 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except EnergyError as error:
+        print(f"wattwhy: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wattwhy", description="What training costs, and why.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    doctor = commands.add_parser("doctor", help="each meter: alive, or why not and how to mend it")
+    doctor.add_argument("--tdp", default="", metavar="cpu=W,gpu=W", help="for the calculator")
+    doctor.set_defaults(run=_doctor)
+    listing = commands.add_parser("list", help="models and their hyperparameters")
+    listing.add_argument("--images", type=Path, default=None, help="folder like images/")
+    listing.set_defaults(run=_list)
+    report = commands.add_parser("report", help="analyse sessions: python -m causal_report")
+    report.add_argument("arguments", nargs=argparse.REMAINDER, help="see python -m causal_report --help")
+    report.set_defaults(run=_report)
+    rebuild = commands.add_parser("rebuild", help="write a session's files anew from its journal")
+    rebuild.add_argument("session", type=Path)
+    rebuild.set_defaults(run=_rebuild)
+    return parser
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from energy_plugin import doctor
+    from energy_plugin.meters.select import make_meters
+    from energy_plugin.options import METERS, read_tdp
+
+    meters = make_meters(METERS, tdp=read_tdp(arguments.tdp))
+    try:
+        return doctor.run(meters, sys.stdout)
+    finally:
+        for meter in meters:
+            meter.close()
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from energy_plugin.declare.catalog import load_catalog
+
+    for model in load_catalog(arguments.images).models():
+        aliases = f" (also {', '.join(model.aliases)})" if model.aliases else ""
+        print(f"{model.path}{aliases}: {model.title}")
+        for name, hyperparameter in model.hyperparameters.items():
+            spans = [
+                f"{label} {span.low:g}..{span.high:g} {span.distribution}"
+                for label, span in hyperparameter.ranges.items()
+            ]
+            print(f"    {name} {hyperparameter.flag} = {hyperparameter.default}; {'; '.join(spans)}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    return subprocess.run(
+        [sys.executable, "-m", "causal_report", *arguments.arguments], check=False
+    ).returncode
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    from energy_plugin.errors import UsageError
+    from energy_plugin.record.files import rebuild
+    from energy_plugin.record.journal import NAME
+
+    if not (arguments.session / NAME).is_file():
+        raise UsageError(f"{arguments.session}: no {NAME} here; give a session folder such as results/latest")
+    print(f"{rebuild(arguments.session)} attempts written from {arguments.session / NAME}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

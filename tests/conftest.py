@@ -1,0 +1,228 @@
+"""Shared by all tests: a tiny repository of programs without torch, one behaviour a model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TOML = """
+name = "tiny"
+program = "train.py"
+data = "data.py"
+
+[hyperparameters.epochs]
+role = "epochs"
+type = "int"
+flag = "--epochs"
+default = 2
+range = [1, 4]
+
+[hyperparameters.learning_rate]
+type = "float"
+flag = "--learning-rate"
+default = 0.1
+range = [0.01, 1.0]
+distribution = "log-uniform"
+
+[hyperparameters.seed]
+role = "seed"
+type = "int"
+flag = "--seed"
+default = 1
+range = [0, 99]
+
+[metrics.accuracy]
+unit = "1"
+better = "higher"
+"""
+
+PROGRAM = '''
+"""Programs that sleep instead of training; the model's name is what it does."""
+import os, signal, sys, time
+from pathlib import Path
+import contract
+
+EPOCH_S = float(os.environ.get("WATTWHY_TINY_EPOCH_S", "0.02"))
+
+def train(training):
+    training.data_source = "tiny"
+    training.ready()
+    for epoch in range(training.values["epochs"]):
+        time.sleep(EPOCH_S)
+        training.epoch(1.0 / (epoch + 1))
+    return {"accuracy": 0.9}
+
+def crash(training):
+    train(training)
+    print("about to divide by zero")
+    raise ZeroDivisionError("planned")
+
+def hang(training):
+    training.ready()
+    time.sleep(600)
+    return {}
+
+def stubborn(training):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return hang(training)
+
+def garbage(training):
+    train(training)
+    with open(os.environ["WATTWHY_EVENTS"], "ab") as file:
+        file.write(bytes(range(128, 200)) + b"\\n")
+    return {"accuracy": 0.9}
+
+def torn(training):
+    train(training)
+    with open(os.environ["WATTWHY_EVENTS"], "ab") as file:
+        file.write(b'{"event":"epo')
+    os._exit(0)
+
+def silent(training):
+    train(training)
+    return {}
+
+def nan(training):
+    train(training)
+    return {"accuracy": float("nan")}
+
+def flaky(training):
+    """Fails once: the first run leaves a file."""
+    mark = Path(os.environ["WATTWHY_TINY_MARK"])
+    if not mark.exists():
+        mark.touch()
+        raise RuntimeError("first time")
+    return train(training)
+
+def bytes_(training):
+    os.write(1, bytes(range(128, 256)))
+    raise SystemExit(3)
+
+contract.resolve_device = lambda name: "cpu"  # without torch
+names = dict(good=train, crash=crash, hang=hang, stubborn=stubborn, garbage=garbage, torn=torn,
+             silent=silent, nan=nan, flaky=flaky, bytes=bytes_, other=train)
+contract.main(__file__, names)
+'''
+
+DATA = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir(parents=True)
+(folder / "source.json").write_text("{}")
+"""
+
+MODELS = ("good", "crash", "hang", "stubborn", "garbage", "torn", "silent", "nan", "flaky", "bytes", "other")
+
+
+@pytest.fixture
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like ``images/`` with the repository ``tiny``."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "base").mkdir()
+    shutil.copy(ROOT / "images" / "base" / "contract.py", folder / "base")
+    tiny = folder / "tiny"
+    tiny.mkdir()
+    cost = "cost = { startup_s = 0.1, epoch_s = 0.02 }"
+    models = "\n".join(f'[models.{name}]\nmetrics = ["accuracy"]\n{cost}' for name in MODELS)
+    (tiny / "repository.toml").write_text(TOML + models + "\n")
+    (tiny / "train.py").write_text(PROGRAM)
+    (tiny / "data.py").write_text(DATA)
+    return folder
+
+
+@dataclass
+class Project:
+    """A user's project with the plugin, run as a user would: pytest in a process of its own."""
+
+    folder: Path
+    images: Path
+    environment: dict[str, str]
+
+    def declare(self, body: str, name: str = "test_study.py") -> Path:
+        """Write a test module that may use experiments, defaults, one_at_a_time, joint."""
+        path = self.folder / name
+        imports = "from energy_plugin import defaults, experiments, from_options, joint, one_at_a_time\n\n"
+        path.write_text(imports + body)
+        return path
+
+    def case(self, *models: str, replicates: int = 1) -> Path:
+        """Declare the defaults of some models of ``tiny``."""
+        listed = ", ".join(repr(f"tiny/{model}") for model in models)
+        return self.declare(
+            f"@experiments({listed}, replicates={replicates})\n"
+            "def test_case(case, measure):\n    assert measure(case).success\n"
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line: meters that need nothing, and no report unless asked for."""
+        defaults = {
+            "--energy-images": str(self.images),
+            "--energy-meters": "calculator",
+            "--energy-report": "never",
+            "--energy-retries": "0",
+        }
+        # With '=': pytest takes a value that stands alone for a path when it looks for its rootdir.
+        given = [f"{name}={value}" for name, value in defaults.items() if name not in arguments]
+        return [sys.executable, "-m", "pytest", *given, *arguments]
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run pytest to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=cwd or self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start pytest, to be signalled."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def session(self) -> Path:
+        """The newest session folder."""
+        return (self.folder / "results" / "latest").resolve()
+
+
+@pytest.fixture
+def project(tmp_path: Path, images: Path) -> Project:
+    """An empty project folder; loads the plugin whether it is installed or not."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "conftest.py").write_text('pytest_plugins = ["energy_plugin.plugin"]\n')
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    environment = kept | {
+        "PYTHONPATH": str(ROOT),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return Project(folder, images, environment)
+
+
+def lines_with(text: str, *parts: str) -> Sequence[str]:
+    """The lines of *text* that hold every part."""
+    return [line for line in text.splitlines() if all(part in line for part in parts)]
