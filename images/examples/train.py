@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import contract
 import torch
@@ -10,6 +11,9 @@ from models import DigitCnn, DigitLstm, ForwardForward, Siamese, WordLstm
 from readers import Digits, Rows, Text, columns, partners, windows
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EVALUATION_ROWS = 250
 GAMMA = 0.7
@@ -215,14 +219,13 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
+PROGRAMS: dict[str, Callable[[contract.Training], dict[str, float]]] = {
+    "mnist": lambda training: fit_digits(training, DigitCnn),
+    "mnist_rnn": lambda training: fit_digits(training, DigitLstm),
+    "mnist_ff": fit_forward_forward,
+    "siamese": fit_siamese,
+    "word_lm": fit_word_lm,
+}
+
 if __name__ == "__main__":
-    contract.main(
-        __file__,
-        {
-            "mnist": lambda training: fit_digits(training, DigitCnn),
-            "mnist_rnn": lambda training: fit_digits(training, DigitLstm),
-            "mnist_ff": fit_forward_forward,
-            "siamese": fit_siamese,
-            "word_lm": fit_word_lm,
-        },
-    )
+    contract.main(__file__, PROGRAMS)
