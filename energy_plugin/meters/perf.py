@@ -119,7 +119,7 @@ class PerfMeter:
 
     def _try_all(self, events: Sequence[str]) -> list[_Trial]:
         """Count every event, each with its own perf (one bad event ends all of its perf), while busy."""
-        processes = [PerfProcess(self._program, [event]) for event in events]
+        processes = [PerfProcess(self._program, [f"power/{event}/"]) for event in events]
         for process in processes:
             process.command("enable")
         start_ns = self._clock.now_ns()
@@ -138,11 +138,11 @@ class PerfMeter:
         seen: dict[float, int] = {}
         for count in trial.counts:
             verdict = _judge_count(count, trial.duration_s)
-            if not verdict.reason and count.joules in seen:
-                same = f"counts to the microjoule what socket {seen[count.joules]} counts"
+            if not verdict.reason and count.value in seen:
+                same = f"counts to the microjoule what socket {seen[count.value]} counts"
                 verdict = _Verdict("mirrored", same)
-            elif count.joules is not None:
-                seen[count.joules] = count.socket
+            elif count.value is not None:
+                seen[count.value] = count.socket
             yield _channel(event, count.socket, verdict)
 
     def _broken(self, event: str, trial: _Trial) -> _Verdict:
@@ -193,7 +193,7 @@ class PerfMeter:
         self.close()
         self._faults, self._opened_ns, self._closed_ns = [], 0, 0
         wanted = {channel.id.rpartition(":")[0] for channel in self._alive()}
-        events = [event for event, name in DOMAINS.items() if name in wanted]
+        events = [f"power/{event}/" for event, name in DOMAINS.items() if name in wanted]
         if not events:
             return
         try:
@@ -236,10 +236,10 @@ class PerfMeter:
     def _trace(self, channel: Channel, count: Count | None) -> Trace:
         samples: tuple[Sample, ...] = ()
         faults = tuple(self._faults)
-        if count is not None and count.joules is None:
+        if count is not None and count.value is None:
             faults = (*faults, Fault(self._closed_ns, count.note, f"perf wrote <{count.note}>"))
-        elif count is not None and count.joules is not None and self._closed_ns and not faults:
-            samples = (Sample(self._opened_ns, 0.0), Sample(self._closed_ns, count.joules))
+        elif count is not None and count.value is not None and self._closed_ns and not faults:
+            samples = (Sample(self._opened_ns, 0.0), Sample(self._closed_ns, count.value))
         return Trace(meter=self.name, channel=channel, form="window", samples=samples, faults=faults)
 
     def close(self) -> None:
@@ -251,15 +251,15 @@ class PerfMeter:
 
 def _judge_count(count: Count, duration_s: float) -> _Verdict:
     """A counter lives when it moved, by a believable amount, while a core was busy."""
-    if count.joules is None:
+    if count.value is None:
         if count.note == "not-supported" and os.geteuid() != 0:
             return _Verdict("no-permission", "perf wrote <not supported>", PERMIT)
         return _Verdict(count.note, f"perf wrote <{count.note}>")
     if count.unit != "Joules":
         return _Verdict("bad-unit", f"perf counts it in {count.unit!r}")
-    if count.joules == 0:
+    if count.value == 0:
         return _Verdict("dead-counter", f"it stood at 0 J through {duration_s:.2f} s of a busy core")
-    power_w = count.joules / duration_s
+    power_w = count.value / duration_s
     lowest_w = MIN_PACKAGE_W if count.event == "energy-pkg" else 0.0
     if not lowest_w <= power_w <= MAX_W:
         return _Verdict("implausible", f"{power_w:.3g} W with one core busy")

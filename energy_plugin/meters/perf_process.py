@@ -22,14 +22,15 @@ class Count(NamedTuple):
     """One line of perf's output.
 
     Attributes:
-        event: the event as in sysfs: ``energy-pkg``.
+        event: the event's name without its unit of hardware: ``energy-pkg``.
         socket: number of the processor package.
-        joules: None where perf wrote ``<not supported>`` or ``<not counted>``: never 0.
+        value: joules, for a power event; None, never 0, where perf wrote ``<not supported>`` or
+            ``<not counted>``.
     """
 
     event: str
     socket: int
-    joules: float | None
+    value: float | None
     unit: str
     note: str
 
@@ -42,14 +43,13 @@ class PerfProcess:
 
     Args:
         program: the perf executable.
-        events: names in the ``power`` unit: ``energy-pkg``.
+        events: as perf spells them: ``power/energy-pkg/``.
 
     Raises:
         OSError: *program* cannot be started.
     """
 
     def __init__(self, program: str, events: Sequence[str]) -> None:
-        listed = ",".join(f"power/{event}/" for event in events)
         theirs_in, self._commands = os.pipe()
         self._acks, theirs_out = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - finish and kill close it
@@ -65,7 +65,7 @@ class PerfProcess:
         ]
         try:
             self._process = subprocess.Popen(
-                [*_dies_with_us(), program, *arguments, "-e", listed],
+                [*_dies_with_us(), program, *arguments, "-e", ",".join(events)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
@@ -133,7 +133,7 @@ def parse(text: str) -> list[Count]:
     """Counts among the lines of ``perf stat -j``; numbers come as strings."""
     counts = []
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, KeyError, IndexError):
+        with contextlib.suppress(ValueError, KeyError):
             if line.lstrip().startswith("{"):
                 counts.append(_count(json.loads(line)))
     return counts
@@ -141,7 +141,9 @@ def parse(text: str) -> list[Count]:
 
 def _count(row: dict[str, str]) -> Count:
     value = row["counter-value"].strip()
-    event = row["event"].split("/")[1]  # as a plain user the name gains a ``u`` after the last slash
+    event = (
+        row["event"].removeprefix("power/").split("/")[0]
+    )  # as a plain user the name gains a ``u`` after the last slash
     socket = int("".join(c for c in row.get("socket", "S0").split("-")[0] if c.isdigit()))
     if value.startswith("<"):
         return Count(event, socket, None, row.get("unit", ""), value.strip("<>").replace(" ", "-"))

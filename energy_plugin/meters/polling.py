@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GAUGE_S = 0.2  # gauges are for people and for the cross-check: five a second
 CALM_AFTER_S = 1.0  # away from the edges of a window ...
 CALM_FACTOR = 5  # ... a rate five times lower loses nothing but CPU time
-MAX_LOAD = 0.25  # share of one core the calls may take before the rate drops
+MAX_LOAD = 0.25  # share of the time slow calls may take away from the edges
 
 
 class SensorError(Exception):
@@ -97,7 +97,7 @@ class PollingMeter:
         self._tapes: list[_Tape] = []
         self._thread: threading.Thread | None = None
         self._woken = threading.Event()
-        self._ending = False
+        self._ending = self._closed = False
         self._edge_ns = 0
 
     def probe(self) -> Sequence[Channel]:
@@ -109,7 +109,7 @@ class PollingMeter:
         self.close()
         self._tapes = [_Tape() for _ in self._sensors]
         self._edge_ns = self._clock.now_ns()
-        self._ending = False
+        self._ending = self._closed = False
         self._woken.clear()
         if self._sensors:
             self._thread = threading.Thread(target=self._poll, name=f"energy-{self.name}", daemon=True)
@@ -117,6 +117,7 @@ class PollingMeter:
 
     def edge(self, kind: Edge) -> None:
         """Poll fast for a while: here the counter's edges matter."""
+        self._closed = kind == "close"
         self._edge_ns = self._clock.now_ns()
         self._woken.set()
 
@@ -152,30 +153,39 @@ class PollingMeter:
     # --- the thread ---
 
     def _poll(self) -> None:
-        tapes, gauged_ns = self._tapes, 0
+        tapes, gauges_due_ns = self._tapes, 0
         while not self._ending and tapes is self._tapes:
             before_ns = self._clock.now_ns()
-            with_gauges = before_ns - gauged_ns >= GAUGE_S * 1e9
-            gauged_ns = before_ns if with_gauges else gauged_ns
             for sensor, tape in zip(self._sensors, tapes, strict=True):
-                self._read(sensor, tape, with_gauges=with_gauges)
-            took_s = (self._clock.now_ns() - before_ns) / 1e9
+                if sensor.channel.alive:
+                    self._read(sensor, tape)
+            read_ns = self._clock.now_ns()
+            if read_ns >= gauges_due_ns and not self._closed:
+                for sensor, tape in zip(self._sensors, tapes, strict=True):
+                    if sensor.channel.alive and isinstance(sensor, Gauges):
+                        self._gauge(sensor, tape)
+                took_ns = self._clock.now_ns() - read_ns
+                gauges_due_ns = read_ns + int(max(GAUGE_S * 1e9, took_ns / MAX_LOAD * 2))
+            took_s = (read_ns - before_ns) / 1e9
             if self._woken.wait(max(0.0, self._period_s(took_s) - took_s)):
                 self._woken.clear()
 
     def _period_s(self, took_s: float) -> float:
         calm = self._clock.now_ns() - self._edge_ns > CALM_AFTER_S * 1e9
-        return max((CALM_FACTOR if calm else 1) / self._rate_hz, took_s / MAX_LOAD)
+        if calm:
+            return max(CALM_FACTOR / self._rate_hz, took_s / MAX_LOAD)
+        return max(1 / self._rate_hz, took_s)
 
-    def _read(self, sensor: Sensor, tape: _Tape, *, with_gauges: bool) -> None:
-        if not sensor.channel.alive:
-            return
+    def _read(self, sensor: Sensor, tape: _Tape) -> None:
         before_ns = self._clock.now_ns()
         try:
-            sample = sensor.read()
-            tape.add(before_ns, sample, self._clock.now_ns())
-            if with_gauges and isinstance(sensor, Gauges):
-                for name, value in sensor.gauges().items():
-                    tape.gauges.setdefault(name, []).append((self._clock.now_ns(), value))
+            tape.add(before_ns, sensor.read(), self._clock.now_ns())
         except Exception as error:  # whatever a driver throws is a fault in the trace
             tape.fail(before_ns, error)
+
+    def _gauge(self, sensor: Gauges, tape: _Tape) -> None:
+        try:
+            for name, value in sensor.gauges().items():
+                tape.gauges.setdefault(name, []).append((self._clock.now_ns(), value))
+        except Exception as error:
+            tape.fail(self._clock.now_ns(), error)
