@@ -30,7 +30,7 @@ CODES = {
     12: "no-driver",
     15: "gpu-lost",
     16: "gpu-reset-required",
-    18: "no-driver",
+    18: "driver-mismatch",
     999: "nvml-unknown",
 }
 

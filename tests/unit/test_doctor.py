@@ -1,0 +1,114 @@
+"""The doctor names what lives, why the rest does not, and the exact mend."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from energy_plugin import doctor
+from energy_plugin.meters.calculator import CalculatorMeter
+from energy_plugin.record.trace import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from energy_plugin.meters.protocols import Edge
+    from energy_plugin.record.trace import Trace
+
+ROOT = Path(__file__).parents[2]
+LIVE = Channel(id="gpu:G", meter="nvml", source="nvml-counter", detail="Some GPU")
+DEAD = Channel(
+    id="cpu:package:0",
+    meter="perf",
+    source="rapl-pmu",
+    alive=False,
+    reason="no-permission",
+    detail="perf_event_paranoid is 2",
+    fix="sysctl kernel.perf_event_paranoid=0",
+)
+
+
+class Fixed:
+    """A meter with given channels that remembers what was done to it."""
+
+    name = "fixed"
+    lead_s = tail_s = 0.0
+
+    def __init__(self, *channels: Channel) -> None:
+        self.channels = channels
+        self.calls: list[str] = []
+
+    def warm(self) -> None:
+        self.calls.append("warm")
+
+    def probe(self) -> Sequence[Channel]:
+        self.calls.append("probe")
+        return self.channels
+
+    def start(self) -> None: ...
+
+    def edge(self, kind: Edge) -> None: ...
+
+    def stop(self) -> Sequence[Trace]:
+        return ()
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def report(*meters: Fixed | CalculatorMeter, strict: bool = False) -> tuple[int, str]:
+    out = io.StringIO()
+    return doctor.run(meters, out, strict=strict), out.getvalue()
+
+
+def test_a_living_channel_names_its_sensor_and_a_dead_one_its_mend() -> None:
+    code, text = report(Fixed(DEAD), Fixed(LIVE))
+    assert code == 0
+    assert "ok   gpu:G" in text
+    assert "reads nvml-counter" in text
+    assert "no-permission: perf_event_paranoid is 2" in text
+    assert "fix: sysctl kernel.perf_event_paranoid=0" in text
+    assert "1 direct and 0 estimating" in text
+
+
+@pytest.mark.parametrize(("strict", "code"), [(False, 0), (True, 1)])
+def test_only_strict_minds_that_nothing_is_measured(strict: bool, code: int) -> None:
+    got, text = report(Fixed(DEAD), CalculatorMeter({"cpu": 65}), strict=strict)
+    assert got == code
+    assert "never measured" in text
+    assert "estimates by tdp-table" in text
+
+
+def test_slow_helpers_are_warmed_first_and_every_meter_is_closed() -> None:
+    first, second = Fixed(LIVE), Fixed(DEAD)
+    report(first, second)
+    assert first.calls == second.calls == ["warm", "probe", "close"]
+
+
+def test_the_host_line_tells_a_virtual_machine(tmp_path: Path) -> None:
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / "cpuinfo").write_text("model name\t: Some CPU 9000\nflags\t: fpu hypervisor sse\n")
+    (tmp_path / "sys/kernel/perf_event_paranoid").write_text("4\n")
+    line = doctor.host_line(tmp_path)
+    assert "Some CPU 9000, virtual machine, perf_event_paranoid 4" in line
+    (tmp_path / "cpuinfo").write_text("flags\t: fpu sse\n")
+    assert "unknown processor, no hypervisor flag" in doctor.host_line(tmp_path)
+    assert "perf_event_paranoid unknown" in doctor.host_line(tmp_path / "nowhere")
+
+
+def test_the_meters_import_nothing_heavy() -> None:
+    modules = ["select", "perf", "nvml", "codecarbon", "calculator", "replay", "polling"]
+    program = "import sys\n" + "".join(f"import energy_plugin.meters.{name}\n" for name in modules)
+    heavy = "{'numpy', 'pandas', 'pynvml', 'jax', 'docker', 'psutil', 'torch'}"
+    program += (
+        f"import energy_plugin.doctor\nprint(sorted({heavy} & set(sys.modules)), 'codecarbon' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[0] == "[] False"

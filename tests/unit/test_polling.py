@@ -1,0 +1,187 @@
+"""The polling thread: rigorous times, nothing lost, nothing raised."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy_plugin.meters.polling import PollingMeter, SensorError, _Tape
+from energy_plugin.record import staircase
+from energy_plugin.record.trace import Channel, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CHANNEL = Channel(id="mains:desk", meter="polling", source="plug")
+
+
+class Plug:
+    """A counter with 50 ms ticks, or whatever *read* says."""
+
+    def __init__(self, read: Callable[[], float] | None = None, channel: Channel = CHANNEL) -> None:
+        self.channel = channel
+        self.calls = 0
+        self._read = read or (lambda: time.monotonic() // 0.05)
+
+    def read(self) -> Sample:
+        self.calls += 1
+        return Sample(time.monotonic_ns(), self._read())
+
+
+class Gauged(Plug):
+    def gauges(self) -> Mapping[str, float]:
+        return {"power_w": 12.5}
+
+
+def record(meter: PollingMeter, seconds: float = 0.3) -> None:
+    meter.start()
+    meter.edge("open")
+    time.sleep(seconds)
+    meter.edge("close")
+
+
+@given(values=st.lists(st.integers(0, 3), min_size=1, max_size=60))
+def test_dropping_the_flat_parts_keeps_every_edge(values: list[int]) -> None:
+    tape, full, level = _Tape(), [], 0.0
+    for i, more in enumerate(values):
+        level += more
+        tape.add(i * 10, Sample(i * 10 + 1, level), i * 10 + 2)
+        full.append(Sample(i * 10 + 1, level))
+    kept, every = staircase.edges_of(tape.samples), staircase.edges_of(full)
+    assert [e.joules for e in kept] == [e.joules for e in every]
+    assert all(
+        abs(a.lo_ns - b.lo_ns) <= 2 and abs(a.hi_ns - b.hi_ns) <= 2 for a, b in zip(kept, every, strict=True)
+    )
+    assert tape.samples == sorted(tape.samples)
+
+
+def test_an_edge_lies_between_the_start_of_the_last_old_read_and_the_end_of_the_first_new_one() -> None:
+    tape = _Tape()
+    for before, joules, after in ((0, 1.0, 9), (10, 1.0, 19), (20, 2.0, 29), (30, 2.0, 39)):
+        tape.add(before, Sample((before + after) // 2, joules), after)
+    assert staircase.edges_of(tape.samples) == [(10, 29, 2.0)]
+
+
+def test_a_sensor_that_stamps_its_own_time_is_believed() -> None:
+    tape = _Tape()
+    tape.add(1000, Sample(500, 1.0), 1100)
+    tape.add(2000, Sample(1500, 2.0), 2100)
+    assert [s.t_ns for s in tape.samples] == [500, 1500]
+
+
+def test_a_living_counter_gives_a_rising_trace_and_gauges() -> None:
+    meter = PollingMeter([Gauged()], rate_hz=200)
+    record(meter)
+    (trace,) = meter.stop()
+    assert trace.form == "counter"
+    assert 4 <= len(staircase.edges_of(trace.samples)) <= 8
+    assert trace.faults == ()
+    assert {value for _, value in trace.gauges["power_w"]} == {12.5}
+
+
+def test_errors_become_one_fault_for_each_code_and_reading_goes_on() -> None:
+    calls = iter(range(10_000))
+
+    def read() -> float:
+        call = next(calls)
+        if call % 3 == 1:
+            raise SensorError("gpu-lost", "GPU is lost")
+        if call % 3 == 2:
+            raise ValueError("nonsense")
+        return float(call)
+
+    meter = PollingMeter([Plug(read)])
+    record(meter)
+    (trace,) = meter.stop()
+    assert sorted(fault.code for fault in trace.faults) == ["gpu-lost", "read-failed"]
+    assert len(trace.samples) > 3
+
+
+def test_one_failing_sensor_does_not_hurt_another() -> None:
+    def fail() -> float:
+        raise OSError("unplugged")
+
+    meter = PollingMeter([Plug(fail), Plug()])
+    record(meter)
+    broken, good = meter.stop()
+    assert broken.samples == ()
+    assert len(good.samples) > 5
+
+
+def test_away_from_the_edges_it_polls_less() -> None:
+    plug = Plug()
+    meter = PollingMeter([plug], rate_hz=100)
+    meter.start()
+    time.sleep(1.1)
+    near = plug.calls
+    time.sleep(0.5)
+    far = plug.calls - near
+    meter.edge("close")
+    time.sleep(0.25)
+    after = plug.calls - near - far
+    meter.close()
+    assert far <= 0.5 * 20 + 3
+    assert after > far
+
+
+def test_slow_calls_lower_the_rate_in_the_calm() -> None:
+    def slowly() -> float:
+        time.sleep(0.05)
+        return 1.0
+
+    plug = Plug(slowly)
+    meter = PollingMeter([plug])
+    meter.start()
+    time.sleep(1.2)
+    near = plug.calls
+    time.sleep(1.0)
+    meter.close()
+    assert near <= 25
+    assert plug.calls - near <= 7
+
+
+def test_a_call_that_hangs_blocks_stop_for_two_seconds_at_most_and_is_a_fault() -> None:
+    release = threading.Event()
+    meter = PollingMeter([Plug(lambda: float(release.wait(30)))])
+    meter.start()
+    time.sleep(0.05)
+    began = time.monotonic()
+    (trace,) = meter.stop()
+    release.set()
+    assert time.monotonic() - began < 3
+    assert [fault.code for fault in trace.faults] == ["sensor-hangs"]
+
+
+def test_it_is_safe_without_start_without_sensors_and_twice() -> None:
+    meter = PollingMeter([Plug()])
+    meter.close()
+    meter.edge("open")
+    assert [t.samples for t in meter.stop()] in ([], [()])
+    meter.start()
+    meter.start()
+    meter.close()
+    meter.close()
+    assert PollingMeter([]).stop() == []
+    assert not [t for t in threading.enumerate() if t.name == "energy-polling"]
+
+
+def test_a_second_attempt_begins_empty() -> None:
+    meter = PollingMeter([Plug()])
+    record(meter)
+    (first,) = meter.stop()
+    record(meter)
+    (second,) = meter.stop()
+    assert second.samples[0].t_ns > first.samples[-1].t_ns
+
+
+def test_a_dead_channel_is_never_read() -> None:
+    dead = Channel(id="x", meter="polling", source="plug", alive=False, reason="no-permission")
+    plug = Plug(channel=dead)
+    meter = PollingMeter([plug])
+    record(meter, 0.05)
+    assert meter.stop() == []
+    assert plug.calls == 0
