@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m causal_report", description=__doc__)
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="session folder or CSV table")
+    parser.add_argument(
+        "results", nargs="+", type=Path, metavar="RESULTS", help="session folder or CSV table"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default: the first RESULTS")
     parser.add_argument("--engine", choices=("dibs", "exact"), default="dibs", help="exact leaves DiBS out")
     parser.add_argument("--keep-flagged", action="store_true", help="flagged rows enter the effects")

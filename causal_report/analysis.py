@@ -12,9 +12,11 @@ from causal_report.discovery.prepare import prepare
 from causal_report.findings import (
     SCHEMA_VERSION,
     Data,
+    Dose,
     Factor,
     Findings,
     ModelRows,
+    Point,
     Provenance,
     SourceFacts,
 )
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from causal_report.findings import Flag, Response
+    from causal_report.findings import Effect, Flag, Response
     from causal_report.sources.source import Source
     from causal_report.table import Table
     from causal_report.text import Text
@@ -63,7 +65,9 @@ def analyse(
     rows = single.frame[response.rows(single.frame, chosen)] if chosen.column else single.frame
     prepared = prepare(rows, single.of("design", "mediator", "performance"), energy)
     graph = evidence.graph(prepared, engine=engine, seed=seed)
-    keys = set(zip(usable.frame["session"].astype(str), usable.frame["experiment_id"].astype(str), strict=True))
+    keys = set(
+        zip(usable.frame["session"].astype(str), usable.frame["experiment_id"].astype(str), strict=True)
+    )
     compared = agreement.compare(sources, keys, seed)
     data = _data(whole, usable, flags, chosen, sources)
     provenance = Provenance(
@@ -90,9 +94,34 @@ def analyse(
         response=chosen,
         data=data,
         effects=found,
+        dose=_dose(single, rows, energy, found),
         graph=graph,
         agreement=compared,
         provenance=provenance,
+    )
+
+
+def _dose(single: Table, rows: pd.DataFrame, energy: Column, found: Sequence[Effect]) -> Dose | None:
+    """The factor with the smallest q on the response, and its runs."""
+    tested = [e for e in found if e.outcome == energy.name and e.q is not None]
+    if not tested:
+        return None
+    best = min(tested, key=lambda e: (e.q or 0.0, -abs(e.plain or 0.0)))
+    factor = next(column for column in single.of("design") if column.name == best.factor)
+    known = rows.dropna(subset=[factor.name, energy.name])
+    known = known[known[energy.name] > 0]
+    columns = (known[name] for name in ("experiment_id", "model_id", factor.name, energy.name))
+    return Dose(
+        factor=factor.name,
+        factor_label=factor.label,
+        outcome=energy.name,
+        outcome_label=energy.label,
+        unit=energy.unit,
+        log_x=factor.log,
+        points=tuple(
+            Point(experiment_id=str(run), model=str(model), x=float(x), y=float(y))
+            for run, model, x, y in zip(*columns, strict=True)
+        ),
     )
 
 
@@ -194,5 +223,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from causal_report import regression
 from causal_report.findings import Effect
-from causal_report.table import values
+from causal_report.table import values, vector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
 
     from causal_report.regression import Fit, Vector
     from causal_report.table import Column
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 POOLED = "all models"
 LABELS_ONLY = {"design_seed": "a random seed is a label, not a dose"}
 EXPLORATORY_N = 20
+MISSING = 0.4
 LEAST_DF = 4
 BLOCK_DF = 8
 """Blocks are adjusted for when at least this many degrees of freedom remain."""
 
 
-def estimate(frame: pd.DataFrame, factors: Sequence[Column], outcomes: Sequence[Column]) -> tuple[Effect, ...]:
+def estimate(
+    frame: pd.DataFrame, factors: Sequence[Column], outcomes: Sequence[Column]
+) -> tuple[Effect, ...]:
     """Effects of every factor on every outcome, within each model and pooled over models.
 
     Nothing that came after the treatment is ever adjusted for (no duration, power, temperature):
@@ -59,24 +63,37 @@ def varying(frame: pd.DataFrame, factors: Iterable[Column]) -> list[Column]:
 
 
 def _scope(frame: pd.DataFrame, scope: str, factors: Sequence[Column], outcome: Column) -> list[Effect]:
+    """Effects within one model, or within all of them together.
+
+    A model that does not have a hyperparameter says nothing about it: there it is set to a constant,
+    which the model's own level absorbs, and its rows do not count towards the effect's n.
+    """
     moving = varying(frame, factors)
-    if not moving:
-        return []
-    # a hyperparameter some models do not have is a question for those models alone
-    whole = [f for f in moving if scope != POOLED or frame.groupby("model_id")[f.name].count().all()]
-    complete = frame.dropna(subset=[f.name for f in whole])
-    blank = [_blank(complete, scope, factor, outcome) for factor in whole]
+    absent = {f.name: frame.groupby("model_id")[f.name].transform("count") == 0 for f in moving}
+    gaps = {f.name: float(frame.loc[~absent[f.name], f.name].isna().mean()) for f in moving}
+    whole = [f for f in moving if gaps[f.name] <= MISSING]
+    scattered = [
+        replace(
+            _blank(frame, scope, f, outcome),
+            reason=f"its value is not known in {gaps[f.name]:.0%} of the runs",
+        )
+        for f in moving
+        if f not in whole
+    ]
+    if not whole:
+        return scattered
+    filled = frame.assign(**{f.name: frame[f.name].mask(absent[f.name], 1.0) for f in whole})
+    complete = filled.dropna(subset=[f.name for f in whole])
+    blank = [_blank(complete[~absent[f.name].loc[complete.index]], scope, f, outcome) for f in whole]
     controls, method = _controls(complete, len(whole))
     df = len(complete) - 1 - len(whole) - len(controls)
     if df < LEAST_DF:
         reason = f"{len(complete)} rows are too few for {len(whole)} factors"
-        return [replace(effect, method=method, reason=reason) for effect in blank]
+        return [*(replace(effect, method=method, reason=reason) for effect in blank), *scattered]
     fit = regression.ols(
-        values(complete, outcome).to_numpy(),
-        {factor.name: values(complete, factor).to_numpy() for factor in whole},
-        controls,
+        vector(complete, outcome), {factor.name: vector(complete, factor) for factor in whole}, controls
     )
-    return [_filled(replace(effect, method=method), fit) for effect in blank]
+    return [*(_filled(replace(effect, method=method), fit) for effect in blank), *scattered]
 
 
 def _controls(frame: pd.DataFrame, factors: int) -> tuple[dict[str, Vector], str]:
@@ -116,6 +133,7 @@ def _blank(frame: pd.DataFrame, scope: str, factor: Column, outcome: Column) -> 
         scale=scales[outcome.log, factor.log],
         n=len(frame),
         levels=int(frame[factor.name].nunique()),
+        step=_step(frame, factor),
         method="",
     )
 
@@ -126,7 +144,7 @@ def _filled(effect: Effect, fit: Fit) -> Effect:
     found = fit.coefficients[effect.factor]
     if not all(map(math.isfinite, (found.estimate, found.lo, found.hi, found.p))):
         return replace(effect, reason="a single row decides it; no interval can be given")
-    plain = sorted(_plain(effect.scale, bound) for bound in (found.lo, found.hi))
+    plain = sorted(_plain(effect, bound) for bound in (found.lo, found.hi))
     return replace(
         effect,
         df=fit.df,
@@ -136,14 +154,23 @@ def _filled(effect: Effect, fit: Fit) -> Effect:
         hi=found.hi,
         p=found.p,
         top2=found.top2,
-        plain=_plain(effect.scale, found.estimate),
+        plain=_plain(effect, found.estimate),
         plain_lo=plain[0],
         plain_hi=plain[1],
-        exploratory=fit.n < EXPLORATORY_N,
+        exploratory=effect.n < EXPLORATORY_N,
     )
 
 
-def _plain(scale: str, slope: float) -> float:
-    """Per cent for log outcomes, units for plain ones; for a doubling or for a step of one."""
-    step = slope * math.log(2) if scale in ("elasticity", "per-log") else slope
-    return float(np.expm1(min(step, 700.0)) * 100) if scale in ("elasticity", "rate") else step
+def _step(frame: pd.DataFrame, factor: Column) -> float:
+    """The change that plain terms speak of: a doubling, one, or the power of ten that fits the range."""
+    if factor.log:
+        return 2.0
+    span = float(frame[factor.name].max() - frame[factor.name].min()) if len(frame) else 1.0
+    return float(10.0 ** math.floor(math.log10(span))) if 0 < span < 1 else 1.0
+
+
+def _plain(effect: Effect, slope: float) -> float:
+    """Per cent for log outcomes, units for plain ones, for the effect's step."""
+    doubling = effect.scale in ("elasticity", "per-log")
+    change = slope * (math.log(effect.step) if doubling else effect.step)
+    return float(np.expm1(min(change, 700.0)) * 100) if effect.scale in ("elasticity", "rate") else change

@@ -93,7 +93,7 @@ class Effect:
             ``per-log`` (plain outcome, log factor), ``slope`` (plain, plain).
         estimate: coefficient, with ``lo`` and ``hi`` of its 95 % HC3 interval; None if ``reason``.
         plain: the same in plain terms, ``plain_lo`` and ``plain_hi`` its interval: per cent change
-            (log outcomes) or change of the metric, for a doubling (log factors) or a step of one.
+            (log outcomes) or change of the metric, for a factor times ``step`` (log) or plus ``step``.
         q: Benjamini-Hochberg over every effect of the report.
         top2: share of the factor's own variation that two rows carry.
     """
@@ -108,6 +108,7 @@ class Effect:
     n: int
     method: str
     levels: int = 0
+    step: float = 1.0
     df: int = 0
     estimate: float | None = None
     lo: float | None = None
@@ -121,6 +122,29 @@ class Effect:
     top2: float | None = None
     exploratory: bool = False
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One usable run in the dose figure."""
+
+    experiment_id: str
+    model: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dose:
+    """The factor that matters most against the response, run by run, in natural units."""
+
+    factor: str
+    factor_label: str
+    outcome: str
+    outcome_label: str
+    unit: str
+    log_x: bool
+    points: tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +303,7 @@ class Findings:
     response: Response
     data: Data
     effects: tuple[Effect, ...]
+    dose: Dose | None
     graph: Graph
     agreement: tuple[Agreement, ...]
     provenance: Provenance

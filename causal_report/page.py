@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.figures import graph, intervals
+from causal_report.figures import graph, intervals, scatter, strips
 from causal_report.text import Text, templates
+from causal_report.verdict import PARTS
 
 if TYPE_CHECKING:
     from causal_report.findings import Findings
@@ -34,4 +35,7 @@ def render(findings: Findings) -> str:
         label={node.name: node.label for node in findings.graph.nodes},
         graph=graph.layout(findings.graph),
         intervals=intervals.elasticities(findings.effects),
+        dose=scatter.scatter(findings.dose),
+        strips=strips.strips(findings.agreement, PARTS),
+        parts=PARTS,
     )

@@ -108,5 +108,5 @@ def _load_before(frame: pd.DataFrame, sources: Sequence[Source]) -> Iterator[Row
         for index in rows.index[load > limit]:
             yield (
                 index,
-                f"load {load[index]:.1f} on {cpus} cores before it began; usual in this session: {middle:.1f}",
+                f"load {load[index]:.1f} on {cpus} cores before it began; usual here: {middle:.1f}",
             )

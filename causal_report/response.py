@@ -74,7 +74,8 @@ def rows(frame: pd.DataFrame, response: Response) -> pd.Series[bool]:
 
 
 def _estimators(frame: pd.DataFrame) -> list[str]:
-    found = [c[len("estimate_") : -len("_joules")] for c in frame if c.startswith("estimate_")]
+    columns = [str(c) for c in frame if str(c).startswith("estimate_") and str(c).endswith("_joules")]
+    found = [c.removeprefix("estimate_").removesuffix("_joules") for c in columns]
     return sorted(found, key=lambda name: (name not in ESTIMATORS, name))
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from causal_report.sources.source import Source
 
 Part = Literal["design", "mediator", "energy", "performance"]
@@ -84,7 +86,7 @@ def _prepared(source: Source) -> pd.DataFrame:
     frame["block_id"] = named.where(block.notna(), None)
     if "mode" not in frame:
         frame["mode"] = "alone"
-    frame["design_background"] = (frame["mode"] == "background").astype(float)
+    frame["design_background"] = (frame["mode"] == "background").astype(float)  # 0 or 1
     if "cpu_time_seconds" in frame:
         busy = pd.to_numeric(frame["cpu_time_seconds"]) / frame["duration_seconds"]
         frame["cpu_cores_busy"] = busy.where(np.isfinite(busy))
@@ -99,7 +101,8 @@ def _prepared(source: Source) -> pd.DataFrame:
 
 def _roles(source: Source) -> dict[tuple[str, str], str]:
     """(model, hyperparameter) to role; a role named twice in one model is given to the first only."""
-    given = [name.removeprefix("hyperparam_") for name in source.frame if name.startswith("hyperparam_")]
+    columns = [str(name) for name in source.frame if str(name).startswith("hyperparam_")]
+    given = [name.removeprefix("hyperparam_") for name in columns]
     found: dict[tuple[str, str], str] = {}
     pairs = source.frame[["repository", "model"]].drop_duplicates().astype(str)
     for repository, model in pairs.itertuples(index=False):
@@ -119,10 +122,12 @@ def _entry(facts: Mapping[str, Any], repository: str, model: str) -> Mapping[str
 
 
 def _design(frame: pd.DataFrame) -> list[Column]:
-    names = [name for name in frame if name.startswith("design_") and bool(frame[name].notna().any())]
+    names = [n for n in map(str, frame) if n.startswith("design_") and bool(frame[n].notna().any())]
     columns = []
     for name in names:
         role = name.removeprefix("design_")
+        if role == "background" and frame[name].nunique() < 2:
+            continue  # one mode only: nothing was set
         positive = bool((frame[name].dropna() > 0).all())
         label = LABELS.get(role, role.replace("_", " "))
         columns.append(Column(name=name, label=label, part="design", log=role in LOGGED and positive))
@@ -143,7 +148,7 @@ def _performance(frame: pd.DataFrame, sources: Sequence[Source]) -> list[Column]
     for source in sources:
         for repository in source.facts.get("catalogue", {}).values():
             known |= repository.get("metrics", {})
-    present = [n for n in frame if n.startswith("perf_") and bool(frame[n].notna().any())]
+    present = [n for n in map(str, frame) if n.startswith("perf_") and bool(frame[n].notna().any())]
     order = {f"perf_{name}": index for index, name in enumerate(known)}
     columns = []
     for name in sorted(present, key=lambda n: (order.get(n, len(order)), n)):
@@ -164,4 +169,9 @@ def _performance(frame: pd.DataFrame, sources: Sequence[Source]) -> list[Column]
 def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:
     """The column as it is analysed: its logarithm where ``log``; not positive becomes missing."""
     raw = pd.to_numeric(frame[column.name], errors="coerce").astype(float)
-    return np.log(raw.where(raw > 0)) if column.log else raw
+    return pd.Series(np.log(raw.where(raw > 0)), index=raw.index, dtype=float) if column.log else raw
+
+
+def vector(frame: pd.DataFrame, column: Column) -> NDArray[np.float64]:
+    """:func:`values` as an array of shape (n,)."""
+    return np.asarray(values(frame, column), dtype=np.float64)

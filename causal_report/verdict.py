@@ -10,15 +10,18 @@ from causal_report.effects import POOLED
 from causal_report.findings import Sentence, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from causal_report.findings import Agreement, Data, Effect, Graph, Provenance, Response
     from causal_report.text import Text
+
+    Say = Callable[..., Sentence]
 
 SIGNIFICANT = 0.05
 NEGLIGIBLE_PCT = 5.0
 """An interval within this many per cent for a doubling says that an effect, if any, is small."""
 CONCENTRATED = 0.5
+PARTS = {"cpu": "CPU", "ram": "RAM", "gpu": "GPU"}
 STAND_IN = ("stand-in", "standin", "synthetic", "random", "fake", "generated")
 
 
@@ -46,14 +49,7 @@ def conclude(
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
 
 
-class _Say:
-    """Only for the type checker: what ``say`` looks like."""
-
-    def __call__(self, key: str, **values: object) -> Sentence:
-        raise NotImplementedError
-
-
-def _status(say: _Say, response: Response, data: Data) -> Sentence:
+def _status(say: Say, response: Response, data: Data) -> Sentence:
     """The first sentence: what the joules are."""
     if not data.runs:
         return say("nothing")
@@ -63,49 +59,93 @@ def _status(say: _Say, response: Response, data: Data) -> Sentence:
     return say(response.status, **values)
 
 
-def _main_effects(say: _Say, response: Response, effects: Sequence[Effect]) -> Iterator[Sentence]:
+def _main_effects(say: Say, response: Response, effects: Sequence[Effect]) -> Iterator[Sentence]:
     outcome = response.column or "duration_seconds"
     mine = [e for e in effects if e.outcome == outcome and e.p is not None]
-    scopes = {e.scope for e in mine}
-    chosen = [e for e in mine if e.scope == POOLED] if POOLED in scopes else mine
+    chosen = _widest(mine)
     chosen.sort(key=lambda e: -abs(e.plain or 0.0))
-    found = [e for e in chosen if e.q is not None and e.q < SIGNIFICANT]
+    found = [e for e in chosen if _significant(e)]
     for effect in found:
-        several = len(scopes) > 1
-        yield say(_effect_key(effect), **_numbers(effect), where=f" ({effect.scope})" if several else "")
-    rest = [e for e in chosen if e not in found]
+        yield _said(say, effect, _effect_key(effect), _where(effect, chosen))
+    rest = [e for e in chosen if not _significant(e)]
     small = [e for e in rest if _within(e, NEGLIGIBLE_PCT)]
     if small:
         bound = max(max(abs(e.plain_lo or 0.0), abs(e.plain_hi or 0.0)) for e in small)
-        yield say("small", factors=_names(small), outcome=_outcome(small[0]), bound=number.fixed(bound, 1))
+        yield say(
+            "small", factors=_names(small), outcome=small[0].outcome_label, bound=number.fixed(bound, 1)
+        )
     unclear = [e for e in rest if e not in small]
     if unclear:
-        yield say("unclear", factors=_names(unclear), outcome=_outcome(unclear[0]))
+        yield say("unclear", factors=_names(unclear), outcome=unclear[0].outcome_label)
     if not chosen:
         yield say("no_effects")
+    elif len({e.scope for e in mine}) > 1:
+        yield from _models_apart(say, mine, [e for e in found if e.scope == POOLED])
+
+
+def _models_apart(say: Say, effects: Sequence[Effect], pooled: Sequence[Effect]) -> Iterator[Sentence]:
+    """Where the slope differs between models: their intervals do not even overlap."""
+    for effect in pooled:
+        each = [e for e in effects if e.factor == effect.factor and e.scope != POOLED and e.plain is not None]
+        if len(each) < 2:
+            continue
+        least, most = (f(each, key=lambda e: e.plain or 0.0) for f in (min, max))
+        if (least.plain_hi or 0.0) < (most.plain_lo or 0.0):
+            yield say(
+                "apart",
+                factor=effect.factor_label,
+                least=least.scope,
+                low=number.percent(least.plain),
+                most=most.scope,
+                high=number.percent(most.plain),
+            )
+
+
+def _widest(effects: Sequence[Effect]) -> list[Effect]:
+    """Pooled effects, and a model's own where a factor has no pooled one."""
+    pooled = {e.factor for e in effects if e.scope == POOLED}
+    return [e for e in effects if e.scope == POOLED or e.factor not in pooled]
+
+
+def _where(effect: Effect, among: Sequence[Effect]) -> str:
+    """The model in brackets, where there are several."""
+    return f" ({effect.scope})" if len({e.scope for e in among}) > 1 and effect.scope != POOLED else ""
+
+
+def _significant(effect: Effect) -> bool:
+    return effect.q is not None and effect.q < SIGNIFICANT
 
 
 def _effect_key(effect: Effect) -> str:
-    if effect.scale == "elasticity":
-        return "elasticity"
-    return "background" if effect.factor == "design_background" else "rate"
+    if effect.factor == "design_background":
+        kind = "background"
+    else:
+        kind = "doubling" if effect.scale in ("elasticity", "per-log") else "step"
+    return f"{kind}_{'up' if (effect.plain or 0.0) > 0 else 'down'}"
 
 
-def _numbers(effect: Effect) -> dict[str, object]:
-    return {
-        "factor": effect.factor_label,
-        "outcome": _outcome(effect),
-        "change": number.percent(effect.plain),
-        "lo": number.percent(effect.plain_lo),
-        "hi": number.percent(effect.plain_hi),
-        "slope": number.fixed(effect.estimate, 2),
-        "n": effect.n,
-        "q": number.probability(effect.q),
-    }
+def _said(say: Say, effect: Effect, key: str, where: str) -> Sentence:
+    """An effect in words, its sign in the verb: the size, the interval, how many runs."""
+    per_cent = effect.scale in ("elasticity", "rate")
+    down = (effect.plain or 0.0) < 0
+    ends = [effect.plain_lo or 0.0, effect.plain_hi or 0.0]
+    turned = [-ends[1], -ends[0]] if down else ends
 
+    def show(value: float) -> str:
+        return number.percent(value, sign=False) if per_cent else number.significant(value, 2)
 
-def _outcome(effect: Effect) -> str:
-    return effect.outcome_label
+    return say(
+        key,
+        factor=effect.factor_label,
+        outcome=effect.outcome_label,
+        where=where,
+        step=number.significant(effect.step, 1),
+        change=show(abs(effect.plain or 0.0)),
+        lo=show(turned[0]),
+        hi=show(turned[1]),
+        n=effect.n,
+        q=number.probability(effect.q),
+    )
 
 
 def _within(effect: Effect, bound: float) -> bool:
@@ -117,32 +157,21 @@ def _names(effects: Sequence[Effect]) -> str:
     return ", ".join(dict.fromkeys(effect.factor_label for effect in effects))
 
 
-def _tradeoff(say: _Say, effects: Sequence[Effect]) -> Iterator[Sentence]:
-    """What the factors that matter did to the first metric."""
-    metrics = [e for e in effects if e.outcome_part == "performance" and e.p is not None]
-    pooled = [e for e in metrics if e.scope == POOLED] or metrics
-    for effect in pooled:
-        if effect.q is not None and effect.q < SIGNIFICANT:
-            key = "metric_doubling" if effect.scale == "per-log" else "metric_step"
-            yield say(
-                key,
-                factor=effect.factor_label,
-                metric=effect.outcome_label,
-                change=number.signed(effect.plain, 2),
-                lo=number.signed(effect.plain_lo, 2),
-                hi=number.signed(effect.plain_hi, 2),
-                where="" if effect.scope == POOLED or len({e.scope for e in metrics}) == 1 else f" ({effect.scope})",
-            )
+def _tradeoff(say: Say, effects: Sequence[Effect]) -> Iterator[Sentence]:
+    """What the factors that matter did to the performance metric."""
+    chosen = _widest([e for e in effects if e.outcome_part == "performance" and e.p is not None])
+    for effect in filter(_significant, chosen):
+        yield _said(say, effect, _effect_key(effect), _where(effect, chosen))
 
 
-def _estimators(say: _Say, agreement: Sequence[Agreement]) -> Iterator[Sentence]:
+def _estimators(say: Say, agreement: Sequence[Agreement]) -> Iterator[Sentence]:
     for item in agreement:
         if item.part == "total" or item.bias_lo_pct is None:
             continue
         yield say(
             "bias",
             estimator=item.estimator,
-            part=item.part,
+            part=PARTS.get(item.part, item.part),
             bias=number.percent(item.bias_pct),
             lo=number.percent(item.bias_lo_pct),
             hi=number.percent(item.bias_hi_pct),
@@ -150,14 +179,14 @@ def _estimators(say: _Say, agreement: Sequence[Agreement]) -> Iterator[Sentence]
         )
 
 
-def _incomplete(say: _Say, provenance: Provenance) -> Iterator[Sentence]:
+def _incomplete(say: Say, provenance: Provenance) -> Iterator[Sentence]:
     for source in provenance.sources:
         if not source.complete:
             planned = "?" if source.planned is None else source.planned
             yield say("incomplete", name=source.name, done=source.done, planned=planned)
 
 
-def _rows(say: _Say, data: Data, response: Response) -> Iterator[Sentence]:
+def _rows(say: Say, data: Data, response: Response) -> Iterator[Sentence]:
     if data.failed:
         yield say("failed", n=data.failed, runs=data.runs)
     if data.flagged:
@@ -171,11 +200,11 @@ def _rows(say: _Say, data: Data, response: Response) -> Iterator[Sentence]:
         yield say("stand_in", sources=", ".join(stand_in))
 
 
-def _evidence(say: _Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sentence]:
+def _evidence(say: Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sentence]:
     used = max((e.n for e in effects), default=0)
     if any(e.exploratory for e in effects):
         yield say("exploratory", n=used)
-    thin = [e for e in effects if e.q is not None and e.q < SIGNIFICANT and (e.top2 or 0.0) > CONCENTRATED]
+    thin = [e for e in effects if _significant(e) and (e.top2 or 0.0) > CONCENTRATED]
     if thin:
         yield say("two_rows", factors=_names(thin))
     disputed = sum(edge.verdict == "disputed" for edge in graph.edges)

@@ -204,7 +204,8 @@ def _tiered(root: Any, allowed: Mask, *, steps: int, mc: int) -> Any:
         return (value * mask).astype(value.dtype)
 
     design = ~allowed.any(axis=0)
-    graphs = ErdosReniDAGDistribution(n_vars=d, n_edges_per_node=2)
+    # two edges a node as usual, but never a prior probability above one half (at d = 5 it would be one)
+    graphs = ErdosReniDAGDistribution(n_vars=d, n_edges_per_node=min(2.0, (d - 1) / 4))
     return TieredDiBS(
         x=root,
         interv_mask=jnp.asarray(np.tile(design, (d, 1)), jnp.int32),

@@ -115,7 +115,7 @@ def _dibs(prepared: Prepared, engine: str, seed: int) -> tuple[Matrix | None, En
 
 def _ols(prepared: Prepared) -> dict[tuple[int, int], regression.Coefficient]:
     """Each child on all its allowed parents, with the models as controls."""
-    found = {}
+    found: dict[tuple[int, int], regression.Coefficient] = {}
     levels = sorted(set(prepared.groups))[1:]
     controls = {f"model={v}": np.array([float(g == v) for g in prepared.groups]) for v in levels}
     for j in range(prepared.x.shape[1]):

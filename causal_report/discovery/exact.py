@@ -85,7 +85,8 @@ def _unexplained(gram: Matrix, child: int, sets: Sequence[tuple[int, ...]]) -> l
 def _softmax(scores: Sequence[float]) -> Matrix:
     array = np.array(scores)
     weights: Matrix = np.exp(array - array.max())
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def _frequencies(sets: Sequence[tuple[int, ...]], weights: Matrix, d: int) -> Matrix:

@@ -96,7 +96,9 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
     chosen = _unrelated(chosen, data, dropped)
     models = len(set(groups))
     if models > 1:
-        notes.append(f"differences between the {models} models are taken out: only changes within a model count")
+        notes.append(
+            f"differences between the {models} models are taken out: only changes within a model count"
+        )
     logged = [c.label for c in chosen if c.log]
     if logged:
         notes.append("on a log scale: " + ", ".join(logged))
@@ -112,12 +114,12 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
     )
 
 
-def _candidates(
-    columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]
-) -> list[Column]:
+def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]) -> list[Column]:
     """Columns in the order in which they are kept when two say the same."""
     performances = [c for c in columns if c.part == "performance"]
-    dropped += [(c.label, f"only the first {PERFORMANCES} metrics enter") for c in performances[PERFORMANCES:]]
+    dropped += [
+        (c.label, f"only the first {PERFORMANCES} metrics enter") for c in performances[PERFORMANCES:]
+    ]
     mediators = []
     for column in columns:
         if column.part == "mediator" and column.name != response.name:
@@ -132,9 +134,7 @@ def _candidates(
     return [*design, response, *performances[:PERFORMANCES], *mediators]
 
 
-def _present(
-    frame: pd.DataFrame, columns: Sequence[Column], dropped: list[tuple[str, str]]
-) -> list[Column]:
+def _present(frame: pd.DataFrame, columns: Sequence[Column], dropped: list[tuple[str, str]]) -> list[Column]:
     kept = []
     for column in columns:
         share = float(values(frame, column).isna().mean()) if len(frame) else 1.0

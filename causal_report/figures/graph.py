@@ -101,7 +101,12 @@ def _by_dot(graph: Graph, shown: Sequence[Edge]) -> list[Box] | None:
     lines.append(f'"{first}" -> "{last}" [style=invis]; }}')
     try:
         done = subprocess.run(
-            [program, "-Tplain"], input="\n".join(lines), capture_output=True, text=True, timeout=20, check=True
+            [program, "-Tplain"],
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -143,7 +148,9 @@ def _by_layers(graph: Graph, shown: Sequence[Edge]) -> list[Box]:
     left = MARGIN
     for column in columns:
         members = [n for n in graph.nodes if layer[n.name] == column]
-        parents = {n.name: [rows[e.parent] for e in shown if e.child == n.name and e.parent in rows] for n in members}
+        parents = {
+            n.name: [rows[e.parent] for e in shown if e.child == n.name and e.parent in rows] for n in members
+        }
         middle = {name: sum(ys) / len(ys) if ys else float("inf") for name, ys in parents.items()}
         members.sort(key=lambda n: middle[n.name])
         for index, node in enumerate(members):
@@ -190,15 +197,20 @@ def _arrow(edge: Edge, start: Box, end: Box) -> Arrow:
 
 
 def _curve(start: Box, end: Box) -> str:
-    """A curve from the right side of one box to the left of the other; upright where they share a column."""
+    """From the right side of one box to the left of the other; around where they share a column."""
     if abs(start.x - end.x) < (start.width + end.width) / 2:
-        down = end.y > start.y
-        y1 = start.y + (start.height / 2 if down else -start.height / 2)
-        y2 = end.y - (end.height / 2 + 5 if down else -end.height / 2 - 5)
+        sign = 1 if end.y > start.y else -1
+        y1, y2 = start.y + sign * start.height / 2, end.y - sign * (end.height / 2 + 5)
         bend = max(start.width, end.width) / 3
-        return f"M{start.x:.1f} {y1:.1f}C{start.x + bend:.1f} {(y1 + y2) / 2:.1f} {end.x + bend:.1f} {(y1 + y2) / 2:.1f} {end.x:.1f} {y2:.1f}"
-    right = end.x > start.x
-    x1 = start.x + (start.width / 2 if right else -start.width / 2)
-    x2 = end.x - (end.width / 2 + 6 if right else -end.width / 2 - 6)
+        middle = (y1 + y2) / 2
+        return _path((start.x, y1), (start.x + bend, middle), (end.x + bend, middle), (end.x, y2))
+    sign = 1 if end.x > start.x else -1
+    x1, x2 = start.x + sign * start.width / 2, end.x - sign * (end.width / 2 + 6)
     bend = (x2 - x1) * 0.45
-    return f"M{x1:.1f} {start.y:.1f}C{x1 + bend:.1f} {start.y:.1f} {x2 - bend:.1f} {end.y:.1f} {x2:.1f} {end.y:.1f}"
+    return _path((x1, start.y), (x1 + bend, start.y), (x2 - bend, end.y), (x2, end.y))
+
+
+def _path(*points: Point) -> str:
+    """A cubic curve: start, two handles, end."""
+    start, *rest = (f"{x:.1f} {y:.1f}" for x, y in points)
+    return f"M{start}C{' '.join(rest)}"

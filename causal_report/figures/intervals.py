@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from causal_report.findings import Effect
 
 WIDTH, LEFT, RIGHT, TOP, ROW, GAP, AXIS = 720, 230, 24, 8, 26, 12, 44
+MOST_LINES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Intervals:
 
 def elasticities(effects: Sequence[Effect]) -> Intervals | None:
     """Elasticities of energy and duration, grouped by factor; None when there is none."""
-    shown = [e for e in effects if e.scale == "elasticity" and e.estimate is not None]
+    shown = _fitting([e for e in effects if e.scale == "elasticity" and e.estimate is not None])
     if not shown:
         return None
     factors = list(dict.fromkeys(e.factor_label for e in shown))
@@ -83,6 +84,15 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
         ticks=ticks,
         references=((scale(0.0), "no effect"), (scale(1.0), "proportional")),
     )
+
+
+def _fitting(effects: Sequence[Effect]) -> Sequence[Effect]:
+    """With too many lines to read, energy alone; with still too many, the pooled slopes alone."""
+    if len(effects) > MOST_LINES:
+        first = effects[0].outcome
+        effects = [e for e in effects if e.outcome == first]
+    pooled = [e for e in effects if e.scope == effects[0].scope]
+    return pooled if len(effects) > MOST_LINES else effects
 
 
 def _line(effect: Effect, scale: Scale, y: float) -> Line:

@@ -57,7 +57,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
-        frame = pd.read_csv(path, float_precision="round_trip", low_memory=False) if header else pd.DataFrame()
+        frame = (
+            pd.read_csv(path, float_precision="round_trip", low_memory=False) if header else pd.DataFrame()
+        )
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from error
     missing = [name for name in REQUIRED if name not in header]
