@@ -264,8 +264,12 @@ def _frozen(near: Sequence[Sample], window: Window, stall_ns: int) -> bool:
     """Read all through the window, which is long enough to show ticks, and never moved in it."""
     if not near or near[0].t_ns > window.t0_ns or near[-1].t_ns < window.t1_ns:
         return False
-    values = {s.joules for s in near if window.t0_ns <= s.t_ns <= window.t1_ns}
-    return len(values) == 1 and window.t1_ns - window.t0_ns > stall_ns
+    before = [s for s in near if s.t_ns <= window.t0_ns][-1]
+    inside = [s for s in near if window.t0_ns < s.t_ns <= window.t1_ns]
+    # The polling drops the flat parts of a staircase: then the next sight is after the window.
+    seen = inside or [s for s in near if s.t_ns > window.t1_ns][:1]
+    still = all(s.joules == before.joules for s in seen)
+    return still and window.t1_ns - window.t0_ns > stall_ns
 
 
 def _piece(run: Sequence[Sample], window: Window, idle: Idle | None) -> _Piece | None:

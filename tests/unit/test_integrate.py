@@ -187,6 +187,25 @@ def test_a_counter_that_never_moves_is_frozen_and_not_zero_joules() -> None:
     assert (reading.status, reading.reason, reading.joules) == ("unavailable", "frozen-counter", None)
 
 
+@pytest.mark.parametrize("flat_parts", [True, False])
+def test_a_counter_that_moves_only_around_the_window_is_frozen_in_it(flat_parts: bool) -> None:
+    times = (
+        [i * 0.01 for i in range(500)] if flat_parts else [0, 0.5, 0.51, 0.9, 0.91, 3.49, 3.5, 4.0, 4.01, 5]
+    )
+    samples = [Sample(round(t * S), float(sum(t >= c for c in (0.51, 0.91, 3.5, 4.01)))) for t in times]
+    reading = integrate(counter(samples), window(1.0, 3.0), None)
+    assert (reading.status, reading.reason) == ("unavailable", "frozen-counter")
+
+
+def test_a_gap_in_the_polling_is_not_a_standstill_of_the_counter() -> None:
+    kept = [s for s in LOADED.samples if not 0.98 * S < s.t_ns < 3.02 * S]
+    reading = integrate(counter(kept), window(1.0, 3.0), IDLE)
+    assert reading.status == "measured"
+    assert reading.lo_j is not None
+    assert reading.hi_j is not None
+    assert reading.lo_j <= 720 <= reading.hi_j
+
+
 def test_zero_joules_are_legal_only_from_a_counter_that_moved() -> None:
     slow = [Sample(round(i * 0.01 * S), 1.0 * (i >= 50) + 1.0 * (i >= 250)) for i in range(400)]
     moved = integrate(counter(slow, replace(GPU, tick_s=0.5)), window(1.0, 1.4), Idle(power_w=0.5, unc_w=0))
