@@ -98,15 +98,15 @@ def _scope(frame: pd.DataFrame, scope: str, factors: Sequence[Column], outcome: 
 
 def _controls(frame: pd.DataFrame, factors: int) -> tuple[dict[str, Vector], str]:
     """Model and block indicators, and how the fit is described."""
-    controls, words = _indicators(frame, "model_id"), ["least squares", "HC3"]
+    controls, words = _indicators(frame, "model_id"), ["OLS"]
     if controls:
-        words.append("model effects")
+        words.append("model")
     blocks = _indicators(frame, "block_id")
     enough = len(frame) - 1 - factors - len(controls) - len(blocks) >= BLOCK_DF
     if blocks and enough and bool((frame["block_id"].value_counts() > 1).all()):
         controls |= blocks
-        words.append("block effects")
-    return controls, ", ".join(words)
+        words.append("block")
+    return controls, " + ".join(words)
 
 
 def _indicators(frame: pd.DataFrame, column: str) -> dict[str, Vector]:

@@ -6,6 +6,8 @@ import math
 
 MINUS = "\u2212"
 """The typographic minus: same width as a digit in tabular numerals."""
+JOINED = "\u00a0"
+"""The space before a unit, where no line may break."""
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -32,8 +34,8 @@ def duration(seconds: float | None) -> str:
         return "–"
     for size, unit in ((3600.0, "h"), (60.0, "min")):
         if seconds >= 2 * size:
-            return f"{significant(seconds / size)} {unit}"
-    return f"{significant(seconds)} s"
+            return f"{significant(seconds / size)}{JOINED}{unit}"
+    return f"{significant(seconds)}{JOINED}s"
 
 
 def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
@@ -42,7 +44,7 @@ def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
         return "–"
     places = 0 if abs(value) >= 100 else digits
     text = f"{value:{'+' if sign else ''},.{places}f}".replace("-", MINUS)
-    return f"{text} %"
+    return f"{text}{JOINED}%"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
@@ -55,7 +57,8 @@ def fixed(value: float | None, places: int = 2) -> str:
     """So many places after the point."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.{places}f}".replace("-", MINUS)
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def probability(value: float | None) -> str:
@@ -67,7 +70,7 @@ def probability(value: float | None) -> str:
 
 def level(value: float) -> str:
     """A hyperparameter's value, short and exact enough to recognise."""
-    return f"{value:g}"
+    return f"{value:.4g}".replace("e-0", "e-").replace("-", MINUS) if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _prefixed(value: float | None, unit: str, prefixes: tuple[tuple[float, str], ...]) -> str:
@@ -75,5 +78,5 @@ def _prefixed(value: float | None, unit: str, prefixes: tuple[tuple[float, str],
         return "–"
     for size, prefix in prefixes:
         if abs(value) >= size:
-            return f"{significant(value / size)} {prefix}{unit}"
-    return f"{significant(value)} {unit}"
+            return f"{significant(value / size)}{JOINED}{prefix}{unit}"
+    return f"{significant(value)}{JOINED}{unit}"

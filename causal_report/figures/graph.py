@@ -75,8 +75,10 @@ def layout(graph: Graph) -> Layout | None:
     )
 
 
-def _width(label: str) -> float:
-    return round(len(label) * CHAR + 28, 1)
+def _width(graph: Graph, part: str) -> float:
+    """Wide enough for the longest label of the tier: boxes of a tier line up."""
+    labels = [n.label for n in graph.nodes if TIERS.get(n.part, 2) == TIERS.get(part, 2)]
+    return round(max(map(len, labels)) * CHAR + 28, 1)
 
 
 def _by_dot(graph: Graph, shown: Sequence[Edge]) -> list[Box] | None:
@@ -90,7 +92,7 @@ def _by_dot(graph: Graph, shown: Sequence[Edge]) -> list[Box] | None:
         if tier != 1 and members:
             lines.append("{rank=" + ("source" if tier == 0 else "sink") + ";")
         for node in members:
-            size = f"width={_width(node.label) / INCH:.3f}, height={HEIGHT / INCH:.3f}"
+            size = f"width={_width(graph, node.part) / INCH:.3f}, height={HEIGHT / INCH:.3f}"
             lines.append(f'"{node.name}" [{size}];')
         if tier != 1 and members:
             lines.append("}")
@@ -142,7 +144,7 @@ def _by_layers(graph: Graph, shown: Sequence[Edge]) -> list[Box]:
     """Columns by longest path, rows by the mean height of a node's parents."""
     layer = layers(graph, shown)
     columns = sorted(set(layer.values()))
-    widths = {c: max(_width(n.label) for n in graph.nodes if layer[n.name] == c) for c in columns}
+    widths = {c: max(_width(graph, n.part) for n in graph.nodes if layer[n.name] == c) for c in columns}
     boxes: list[Box] = []
     rows: dict[str, float] = {}
     left = MARGIN
@@ -162,7 +164,7 @@ def _by_layers(graph: Graph, shown: Sequence[Edge]) -> list[Box]:
                     part=node.part,
                     x=round(left + widths[column] / 2, 1),
                     y=round(rows[node.name], 1),
-                    width=_width(node.label),
+                    width=_width(graph, node.part),
                     height=HEIGHT,
                 )
             )
