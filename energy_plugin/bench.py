@@ -56,11 +56,11 @@ class Guest:
     def __init__(self, column: str) -> None:
         self._column = column
 
-    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
         """Store which quantity the numbers are."""
-        machine_info[VALUE_KEY] = self._column
+        output_json["machine_info"][VALUE_KEY] = self._column
 
-    def pytest_benchmark_compare_machine_info(self, machine_info: Any, compared_benchmark: Any) -> None:
+    def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
         """Refuse to compare joules with seconds."""
         before = compared_benchmark["machine_info"].get(VALUE_KEY)
         if before and before != self._column:

@@ -93,8 +93,10 @@ def torn(training):
     os._exit(0)
 
 def silent(training):
+    """Passes by the contract's own check of the final metrics."""
     train(training)
-    return {}
+    training.end({})
+    os._exit(0)
 
 def nan(training):
     train(training)

@@ -221,9 +221,11 @@ def _readings(
     if len(outcomes) > 1 and (joint := _joint(outcomes)):
         windows.append(joint)
     found: list[Reading] = []
+    alone = len(outcomes) == 1
     for trace in traces:
         idle: Idle | None = idle_of(trace, idle_window) if idle_window else None
-        found += [integrate(trace, window, idle) for window in windows]
+        # Where another program runs on at a window's edge, idle power says nothing about that edge.
+        found += [integrate(trace, w, idle if alone or w.name == "joint" else None) for w in windows]
     for channel in dead:
         found += [
             Reading(

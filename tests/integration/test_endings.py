@@ -83,7 +83,7 @@ def test_killed_session_can_be_rebuilt_from_its_journal(project: Project) -> Non
         (project.session / "tiny_hang_001" / "training.events.jsonl").read_text().splitlines()[0]
     )["pid"]
     running.kill()
-    running.wait()
+    running.communicate()
     os.kill(pid, signal.SIGKILL)
     with (project.session / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"event":"attempt-en')  # a crash in the middle of a write

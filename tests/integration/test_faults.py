@@ -91,5 +91,5 @@ def test_experiment_folder_holds_what_design_says(project: Project) -> None:
     assert experiment["hyperparameters"] == {"epochs": 2, "learning_rate": 0.1, "seed": 1}
     assert {"training.log", "experiment.json", "energy"} <= {path.name for path in folder.iterdir()}
     readings = json.loads((folder / "energy" / "readings.json").read_text())
-    (reading,) = [r for r in readings if r["meter"] == "calculator"]
+    (reading,) = [r for r in readings if (r["meter"], r["channel"]) == ("calculator", "cpu")]
     assert (reading["status"], reading["reason"], reading["joules"]) == ("unavailable", "no-tdp", None)

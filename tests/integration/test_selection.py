@@ -186,7 +186,7 @@ def test_xdist_stays_usable_for_other_tests(project: Project) -> None:
 
 
 def test_x_stops_at_the_first_failure_and_lf_runs_it_again(project: Project) -> None:
-    project.case("crash", "good")
+    project.case("crash", "other")
     stopped = project.run("-x", "--energy-order", "declared")
     assert lines_with(stopped.stdout, "INCOMPLETE: 1 of 2 cases")
     again = project.run("--lf")

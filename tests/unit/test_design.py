@@ -1,0 +1,145 @@
+"""Designs, orders and keys: seeded, unique, and independent of what else is declared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy_plugin.declare.case import Case, Program
+from energy_plugin.declare.catalog import Catalog, load_catalog
+from energy_plugin.declare.collect import Declaration, Defaults, expand, read_design_file
+from energy_plugin.declare.design import defaults, joint, one_at_a_time
+from energy_plugin.declare.order import blocks
+from energy_plugin.errors import FileError, UsageError
+
+CATALOG: Catalog = load_catalog()
+MNIST = CATALOG.model("examples/mnist")
+NONE = Defaults(seed=0, limit=None, mutate=(), runs=1)
+
+
+def test_levels_are_even_steps_of_the_range_or_of_its_logarithm() -> None:
+    design = one_at_a_time("epochs", "learning_rate", levels=3, default=False)
+    values = design.treatments(MNIST, 0)
+    assert [t["epochs"] for t in values if "epochs" in t] == [5, 10, 15]
+    rates = [t["learning_rate"] for t in values if "learning_rate" in t]
+    assert rates == pytest.approx([0.005, math.sqrt(0.005 * 0.02), 0.02])
+
+
+def test_seed_is_varied_only_when_asked_for() -> None:
+    assert not any("seed" in t for t in one_at_a_time(levels=2).treatments(MNIST, 0))
+    assert any("seed" in t for t in one_at_a_time("all", levels=2).treatments(MNIST, 0))
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 6))
+def test_draws_are_unique_inside_the_range_and_never_the_default(seed: int, n: int) -> None:
+    drawn = [t["epochs"] for t in one_at_a_time("epochs", n=n, default=False).treatments(MNIST, seed)]
+    assert len(set(drawn)) == len(drawn) == n
+    assert all(5 <= value <= 15 for value in drawn if isinstance(value, int))
+    assert MNIST.hyperparameters["epochs"].default not in drawn
+
+
+@given(seed=st.integers(0, 10**6))
+def test_another_hyperparameter_changes_no_draw(seed: int) -> None:
+    few = joint("learning_rate", n=3).treatments(MNIST, seed)
+    more = joint("learning_rate", "epochs", n=3).treatments(MNIST, seed)
+    assert [t["learning_rate"] for t in more] == [t["learning_rate"] for t in few]
+
+
+def test_drawn_floats_are_read_back_exactly_from_their_id() -> None:
+    (treatment,) = joint("learning_rate", n=1).treatments(MNIST, 5)
+    rate = treatment["learning_rate"]
+    assert float(f"{rate:.4g}") == rate
+
+
+def test_role_names_a_hyperparameter_too() -> None:
+    assert one_at_a_time("learning_rate", levels=2, default=False).treatments(MNIST, 0)
+
+
+@pytest.mark.parametrize("wrong", [{"levels": 2, "n": 2}, {"levels": 0}, {"n": 0}])
+def test_impossible_numbers_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        one_at_a_time("epochs", **wrong)  # type: ignore[arg-type]
+
+
+def test_aliases_name_the_same_model() -> None:
+    assert CATALOG.model("mnist_cnn") is MNIST
+    assert CATALOG.model("examples/mnist_forward_forward").name == "mnist_ff"
+
+
+def test_all_values_are_recorded_with_which_were_passed() -> None:
+    declaration = Declaration(
+        select=("mnist",), design=one_at_a_time("epochs", levels=1, base={"batch_size": 64})
+    )
+    base, varied = expand(declaration, CATALOG, NONE)
+    assert base.programs[0].passed == {"batch_size"}
+    assert varied.programs[0].passed == {"batch_size", "epochs"}
+    assert varied.programs[0].varied == ("epochs",)
+    assert set(varied.programs[0].values) == set(MNIST.hyperparameters)
+
+
+def test_demo_is_at_least_48_runs_of_two_models() -> None:
+    file = Path(__file__).resolve().parents[2] / "benchmarks" / "designs" / "demo.toml"
+    cases = [c for d in read_design_file(file).values() for c in expand(d, CATALOG, NONE)]
+    assert len(cases) >= 48
+    assert len({case.id for case in cases}) == len(cases)
+    assert {case.programs[0].model for case in cases} == {"mnist", "mnist_rnn"}
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 9)), unique=True), st.integers())
+def test_order_is_a_permutation_in_complete_blocks(pairs: list[tuple[int, int]], seed: int) -> None:
+    program = Program(repository="examples", model="mnist", values={"epochs": 1}, varied=("epochs",))
+    cases = [
+        Case(programs=(replace(program, values={"epochs": epochs}),), replicate=replicate)
+        for replicate, epochs in pairs
+    ]
+    order = blocks(cases, seed)
+    assert sorted(order) == list(range(len(cases)))
+    replicates = [cases[index].replicate for index in order]
+    assert replicates == sorted(replicates)
+
+
+def test_key_changes_with_what_is_run_and_not_with_its_name() -> None:
+    (case,) = expand(Declaration(select=("mnist",), design=defaults()), CATALOG, NONE)
+    context = {"sources": {"examples": "abc"}, "base": "python", "executor": "local"}
+    key = case.key(**context)  # type: ignore[arg-type]
+    program = case.programs[0]
+    assert replace(case, design="other").key(**context) == key  # type: ignore[arg-type]
+    changed = [
+        replace(case, replicate=2),
+        replace(case, programs=(replace(program, limit=10),)),
+        replace(case, programs=(replace(program, values={**program.values, "epochs": 3}),)),
+        replace(case, programs=(replace(program, passed=frozenset({"epochs"})),)),
+    ]
+    keys = [other.key(**context) for other in changed]  # type: ignore[arg-type]
+    keys += [
+        case.key(**{**context, name: {"examples": "x"} if name == "sources" else "x"}) for name in context
+    ]  # type: ignore[arg-type]
+    assert len({key, *keys}) == len(keys) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("experiment = 1", "experiment = 1: unknown key 'experiment'. Did you mean 'experiments'?"),
+        ("[[experiments]]\nselect = 3", "select = 3: must be a model or a list of models"),
+        (
+            "[[experiments]]\nselect = 'mnist'\n[experiments.design]\nkind = 'all'",
+            "kind = 'all': must be one of",
+        ),
+        ("[[experiments]]\nselect = 'mnist'\nreplicates = 0", "replicates = 0: must be a whole number"),
+        ("experiments = []", "write at least one"),
+        ("[[experiments", "not valid TOML"),
+    ],
+)
+def test_broken_design_file_names_file_key_value_and_mend(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text(text)
+    with pytest.raises(FileError) as caught:
+        read_design_file(file)
+    assert str(file) in str(caught.value)
+    assert message in str(caught.value)

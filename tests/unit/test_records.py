@@ -1,0 +1,184 @@
+"""Records, journal and files: whole, schema-true, and rebuilt byte for byte from the journal."""
+
+from __future__ import annotations
+
+import csv
+import filecmp
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from energy_plugin.errors import ResultsError
+from energy_plugin.record.files import rebuild
+from energy_plugin.record.journal import Journal, read_journal, records
+from energy_plugin.record.marks import read_marks
+from energy_plugin.record.record import record_from_json, total
+from energy_plugin.record.rows import COLUMNS, convergence_epoch
+from energy_plugin.record.trace import Reading, Window
+from tests.golden.make import write
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "run_20261121_190000"
+SCHEMA = Path(__file__).resolve().parents[2] / "energy_plugin" / "record" / "schema"
+
+
+def schema(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((SCHEMA / name).read_text())
+    return data
+
+
+def reading(channel: str, joules: float | None, status: str = "measured", reason: str = "") -> Reading:
+    window = Window(program="a", name="process", t0_ns=0, t1_ns=10**9)
+    return Reading(
+        meter="perf",
+        channel=channel,
+        window=window,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        joules=joules,
+    )
+
+
+def test_golden_session_is_what_the_code_writes_today(tmp_path: Path) -> None:
+    fresh = write(tmp_path)
+    names = [path.relative_to(GOLDEN) for path in GOLDEN.rglob("*") if path.is_file()]
+    assert names
+    for name in names:
+        assert filecmp.cmp(GOLDEN / name, fresh / name, shallow=False), name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("session.json", "session.json"),
+        ("*/experiment.json", "experiment.json"),
+        ("*/energy/readings.json", "readings.json"),
+    ],
+)
+def test_golden_files_obey_their_schemas(pattern: str, name: str) -> None:
+    files = list(GOLDEN.glob(pattern))
+    assert files
+    for file in files:
+        jsonschema.validate(json.loads(file.read_text()), schema(name))
+
+
+def test_golden_journal_obeys_its_schema() -> None:
+    events = list(read_journal(GOLDEN))
+    assert len(events) == 2 + 2 * 24
+    for event in events:
+        jsonschema.validate(event, schema("journal.json"))
+
+
+def test_schema_refuses_joules_of_an_unavailable_reading() -> None:
+    (file, *_) = GOLDEN.glob("*/energy/readings.json")
+    readings = json.loads(file.read_text())
+    dead = next(r for r in readings if r["status"] == "unavailable")
+    dead["joules"] = 0.0
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(readings, schema("readings.json"))
+
+
+def test_summary_has_the_columns_its_schema_lists() -> None:
+    listed = schema("summary.json")["columns"]
+    assert tuple(listed) == COLUMNS
+    header = next(csv.reader([(GOLDEN / "summary.csv").read_text().partition("\n")[0]]))
+    assert header[: len(COLUMNS)] == list(COLUMNS)
+    assert all(name.startswith(("hyperparam_", "perf_")) for name in header[len(COLUMNS) :])
+
+
+def test_record_survives_the_journal() -> None:
+    for record in records(GOLDEN):
+        assert record_from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_everything_is_rebuilt_from_the_journal_alone(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_bytes((GOLDEN / "journal.jsonl").read_bytes())
+    assert rebuild(tmp_path) == 24
+    assert filecmp.cmp(GOLDEN / "summary.csv", tmp_path / "summary.csv", shallow=False)
+    assert (tmp_path / "summary.parquet").stat().st_size > 0
+
+
+def test_torn_last_line_is_passed_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    good = b'{"event":"session-end"}\n'
+    (tmp_path / "journal.jsonl").write_bytes(good + b'{"event":"att')
+    assert [event["event"] for event in read_journal(tmp_path)] == ["session-end"]
+    (tmp_path / "journal.jsonl").write_bytes(b'{"event":\n' + good)
+    with pytest.raises(ResultsError, match="line 1 is damaged"):
+        list(read_journal(tmp_path))
+
+
+def test_journal_in_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="choose another --energy-results"):
+        Journal(tmp_path / "gone")
+
+
+def test_total_is_measured_only_when_every_present_part_is() -> None:
+    parts = [reading("cpu:package:0", 10.0), reading("cpu:dram:0", 2.0)]
+    whole = total(parts)
+    assert (whole.status, whole.joules) == ("measured", 12.0)
+    lost = total([*parts, reading("gpu:x", None, "unavailable", "gpu-lost")])
+    assert (lost.status, lost.joules) == ("partial", 12.0)
+    assert "gpu:x gpu-lost" in lost.reason
+
+
+def test_absent_hardware_leaves_a_total_measured() -> None:
+    whole = total([reading("cpu:package:0", 10.0), reading("gpu", None, "unavailable", "no-driver")])
+    assert (whole.status, whole.joules) == ("measured", 10.0)
+
+
+def test_nothing_measured_is_unavailable_and_never_zero() -> None:
+    whole = total([reading("cpu:package:0", None, "unavailable", "dead-counter")])
+    assert (whole.status, whole.joules) == ("unavailable", None)
+    assert "dead-counter" in whole.reason
+    assert total([]).joules is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "epoch"),
+    [([4.0, 2.0, 1.0, 1.0], 3), ([1.0, 0.5], 2), ([1.0, 2.0], None), ([1.0], None), ([2.0, None, 1.0], None)],
+)
+def test_convergence_epoch_is_the_first_with_99_percent_of_the_fall(
+    losses: list[float | None], epoch: int | None
+) -> None:
+    assert convergence_epoch(losses) == epoch
+
+
+def event(name: str, **fields: Any) -> str:
+    return json.dumps({"event": name, "t_ns": 5, **fields}) + "\n"
+
+
+def test_marks_become_training_and_epoch_windows(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_text(
+        event("begin", pid=1)
+        + event("ready")
+        + event("epoch", number=1, start_ns=10, t_ns=20, loss=1.0, metrics={})
+        + event("epoch", number=2, start_ns=21, t_ns=30, loss=None, metrics={})
+        + event("end", metrics={})
+    )
+    marks = read_marks(file)
+    assert marks.fault == ""
+    spans = {w.name: (w.t0_ns, w.t1_ns) for w in marks.windows("b")}
+    assert spans == {"training": (10, 30), "epoch:1": (10, 20), "epoch:2": (21, 30)}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (event("epoch", number=2, start_ns=1, t_ns=2), "epoch 2 follows epoch 0"),
+        (event("epoch", number=1, start_ns=3, t_ns=2), "goes back in time"),
+        (event("lunch"), "unknown event 'lunch'"),
+        ("[1]\n", "cannot be read"),
+        ('{"event":"end"', "torn"),
+    ],
+)
+def test_event_that_cannot_be_is_a_fault(tmp_path: Path, line: str, fault: str) -> None:
+    file = tmp_path / "events"
+    file.write_text(line)
+    assert fault in read_marks(file).fault
+
+
+def test_no_events_file_is_a_fault(tmp_path: Path) -> None:
+    assert read_marks(tmp_path / "none").fault == "no event was written"
