@@ -184,7 +184,7 @@ def _model(
 
 
 def _distinct(rows: pd.DataFrame, column: str) -> tuple[str, ...]:
-    return tuple(sorted(rows[column].dropna().astype(str).unique())) if column in rows else ()
+    return tuple(sorted({str(v) for v in rows[column] if v})) if column in rows else ()
 
 
 def _factor(column: Column, frame: pd.DataFrame) -> Factor:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from causal_report.findings import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import pandas as pd
 
     from causal_report.sources.source import Source
     from causal_report.table import Table
@@ -54,9 +53,7 @@ def usable(table: Table, flags: Sequence[Flag]) -> pd.Series[bool]:
     out = {(flag.experiment_id, flag.timestamp, flag.role) for flag in flags if flag.excluded}
     frame = table.frame
     keys = zip(frame["experiment_id"].astype(str), frame["timestamp"].astype(str), frame["role"], strict=True)
-    mask = frame["training_success"].copy()
-    mask[:] = [key not in out for key in keys]
-    return mask.astype(bool)
+    return pd.Series([key not in out for key in keys], index=frame.index, dtype=bool)
 
 
 def _failed(frame: pd.DataFrame) -> Iterator[Row]:

@@ -24,7 +24,7 @@ def choose(frame: pd.DataFrame) -> Response:
     """
     n = len(frame)
     if "total_energy_joules" in frame and "total_energy_status" in frame:
-        reasons = frame["total_energy_reason"].fillna("").astype(str)
+        reasons = frame["total_energy_reason"].astype(str)
         for status in ("measured", "partial"):
             rows = (frame["total_energy_status"] == status) & frame["total_energy_joules"].notna()
             reason = "" if status == "measured" or not rows.any() else str(reasons[rows].mode().iloc[0])
@@ -69,7 +69,7 @@ def rows(frame: pd.DataFrame, response: Response) -> pd.Series[bool]:
         return known
     known &= frame["total_energy_status"] == response.status
     if response.status == "partial":
-        known &= frame["total_energy_reason"].fillna("").astype(str) == response.reason
+        known &= frame["total_energy_reason"].astype(str) == response.reason
     return known
 
 
@@ -83,6 +83,6 @@ def _why_not(frame: pd.DataFrame) -> str:
     """The commonest reason the rows themselves give for having no measured joules."""
     if "total_energy_reason" not in frame or not len(frame):
         return "no row was measured"
-    reasons = frame["total_energy_reason"].dropna().astype(str)
+    reasons = frame["total_energy_reason"].astype(str)
     reasons = reasons[reasons != ""]
     return str(reasons.mode().iloc[0]) if len(reasons) else "no direct meter was recorded"

@@ -12,12 +12,18 @@ import pandas as pd
 from causal_report.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 REQUIRED = ("experiment_id", "timestamp", "repository", "model", "training_success", "duration_seconds")
 UNITS = ("joules", "watts", "celsius", "percent", "status", "reason", "source")
 """Endings that a column named ``energy_*`` or ``estimate_*`` may have (and ``energy_per_epoch``)."""
+
+
+WORDS = {
+    *("experiment_id", "timestamp", "role", "session", "repository", "model", "mode", "error_message"),
+    *("data_source", "data_digest", "weights", "device", "executor"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +63,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
-        frame = (
-            pd.read_csv(path, float_precision="round_trip", low_memory=False) if header else pd.DataFrame()
-        )
+        frame = pd.read_csv(path, dtype=_text(header), low_memory=False) if header else pd.DataFrame()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from error
     missing = [name for name in REQUIRED if name not in header]
@@ -71,9 +75,11 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path}: unknown unit in {', '.join(unknown)}; energies end in _joules, powers in _watts"
         )
     frame["training_success"] = [str(value).strip().lower() == "true" for value in frame["training_success"]]
+    for name in _text(header):
+        frame[name] = frame[name].fillna("")
     if "role" not in frame:
         frame["role"] = "a"
-    frame["role"] = frame["role"].fillna("a")
+    frame["role"] = frame["role"].replace("", "a")
     _numbers(path, frame)
     _unique(path, frame)
     return frame
@@ -82,6 +88,11 @@ def read_table(path: Path) -> pd.DataFrame:
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _text(header: Sequence[str]) -> dict[str, type[str]]:
+    """Columns that hold words, even where every cell is empty."""
+    return {name: str for name in header if name in WORDS or name.endswith(("_status", "_reason"))}
 
 
 def _known_unit(name: str) -> bool:

@@ -89,8 +89,9 @@ def golden(folder: Path) -> Path:
 def without_meters(session: Path) -> Path:
     """Bend a session into one where no direct meter lived."""
     table = pd.read_csv(session / "summary.csv")
-    gone = [c for c in table if str(c).startswith(("energy_", "total_energy_"))]
-    table[gone] = np.nan
+    gone = [str(c) for c in table if str(c).startswith(("energy_", "total_energy_"))]
+    for name in gone:
+        table[name] = np.nan
     table["total_energy_status"] = "unavailable"
     table["total_energy_reason"] = "cpu:package:0 no-permission"
     table.to_csv(session / "summary.csv", index=False)

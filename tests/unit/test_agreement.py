@@ -1,0 +1,126 @@
+"""Estimators against meters: pairs run by run, and what is no evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from causal_report import agreement
+from causal_report.sources import load
+from tests.report import tables
+
+if TYPE_CHECKING:
+    from causal_report.findings import Agreement
+
+
+def _reading(run: int, meter: str, channel: str, joules: float | None, **changes: Any) -> dict[str, Any]:
+    direct = meter in ("perf", "nvml")
+    return {
+        "experiment_id": f"run{run}",
+        "meter": meter,
+        "channel": channel,
+        "window": "process",
+        "program": "a",
+        "status": "measured" if direct else "estimated",
+        "joules": joules,
+        "source": "rapl-pmu" if direct else "load-model",
+        "kind": "direct" if direct else "model",
+        **changes,
+    }
+
+
+def _compare(readings: list[dict[str, Any]]) -> dict[tuple[str, str], Agreement]:
+    source = replace(tables.source(tables.rows(4)), readings=tuple(readings))
+    usable = {("run_made", str(r["experiment_id"])) for r in readings}
+    return {(a.estimator, a.part): a for a in agreement.compare([source], usable, seed=0)}
+
+
+def test_a_known_bias_is_found_with_its_interval() -> None:
+    rng = np.random.default_rng(3)
+    readings = []
+    for run in range(40):
+        true = float(rng.uniform(50, 500))
+        readings.append(_reading(run, "perf", "cpu:package:0", true))
+        readings.append(_reading(run, "codecarbon", "cpu", true * 1.3 * float(np.exp(0.1 * rng.normal()))))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.n == 40
+    assert found.bias_lo_pct is not None
+    assert found.bias_hi_pct is not None
+    assert found.bias_lo_pct < 30.65 < found.bias_hi_pct  # 1.3 × exp(0.1² / 2)
+    assert found.loa_lo_pct is not None
+    assert found.loa_hi_pct is not None
+    assert found.loa_lo_pct == pytest.approx(7, abs=6)  # 1.3 × exp(∓1.96 × 0.1)
+    assert found.loa_hi_pct == pytest.approx(58, abs=8)
+
+
+def test_parts_are_compared_with_their_own_parts() -> None:
+    readings = []
+    for run in range(5):
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 100.0),
+            _reading(run, "perf", "cpu:dram:0", 10.0),
+            _reading(run, "nvml", "gpu:GPU-1", 400.0, source="nvml-counter"),
+            _reading(run, "codecarbon", "cpu", 150.0),
+            _reading(run, "codecarbon", "ram", 20.0),
+        ]
+    found = _compare(readings)
+    assert found["codecarbon", "cpu"].ratio == pytest.approx(1.5)
+    assert found["codecarbon", "ram"].ratio == pytest.approx(2.0)
+    assert found["codecarbon", "total"].ratio == pytest.approx(170 / 510)
+    assert found["codecarbon", "total"].estimator_covers == ("cpu", "ram")
+    assert found["codecarbon", "total"].meter_covers == ("cpu", "gpu", "ram")
+
+
+def test_two_readers_of_one_sensor_are_listed_without_a_figure() -> None:
+    readings = []
+    for run in range(5):
+        readings.append(_reading(run, "perf", "cpu:package:0", 100.0))
+        readings.append(_reading(run, "codecarbon", "cpu", 100.0, source="rapl-powercap"))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.same_sensor
+    assert (found.bias_pct, found.ratios) == (None, ())
+
+
+def test_a_partial_measurement_is_no_yardstick() -> None:
+    readings = []
+    for run in range(4):
+        status = "partial" if run == 0 else "measured"
+        readings.append(_reading(run, "perf", "cpu:package:0", 100.0, status=status))
+        readings.append(_reading(run, "codecarbon", "cpu", 150.0))
+    assert _compare(readings)["codecarbon", "cpu"].n == 3
+
+
+def test_without_a_meter_nothing_is_validated() -> None:
+    found = _compare([_reading(run, "codecarbon", "cpu", 150.0) for run in range(4)])
+    assert set(found) == {("codecarbon", "total")}
+    assert found["codecarbon", "total"].bias_pct is None
+    assert "no direct meter" in found["codecarbon", "total"].reason
+
+
+def test_fewer_than_three_runs_have_no_interval() -> None:
+    readings = [_reading(run, "perf", "cpu:package:0", 100.0) for run in range(2)]
+    readings += [_reading(run, "codecarbon", "cpu", 150.0) for run in range(2)]
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.bias_pct == pytest.approx(50)
+    assert found.bias_lo_pct is None
+
+
+def test_runs_that_are_not_usable_do_not_count() -> None:
+    (golden,) = load([tables.GOLDEN])
+    two = {(golden.name, "examples_mnist_001"), (golden.name, "examples_mnist_002")}
+    assert {a.n for a in agreement.compare([golden], two, seed=0) if a.ratios} == {2}
+
+
+def test_the_golden_estimator_is_half_too_high_on_the_processor() -> None:
+    """Its truth: 45 W claimed, 30 W drawn."""
+    (golden,) = load([tables.GOLDEN])
+    everything = {(golden.name, str(r["experiment_id"])) for r in golden.readings}
+    found = {(a.estimator, a.part): a for a in agreement.compare([golden], everything, seed=0)}
+    cpu = found["codecarbon", "cpu"]
+    assert cpu.bias_lo_pct is not None
+    assert cpu.bias_hi_pct is not None
+    assert cpu.bias_lo_pct < 50 < cpu.bias_hi_pct
+    assert "no joules" in found["calculator", "total"].reason

@@ -1,0 +1,141 @@
+"""The typed table: roles, parts, keys and what a reader refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from causal_report import table
+from causal_report.errors import InputError
+from causal_report.sources import load
+from causal_report.sources.source import read_table
+from tests.report import tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _catalogue(**roles: str) -> dict[str, object]:
+    hyperparameters = {name: {"role": role} for name, role in roles.items()}
+    return {
+        "examples": {
+            "metrics": {},
+            "models": {m: {"hyperparameters": hyperparameters} for m in tables.MODELS},
+        }
+    }
+
+
+def test_each_column_gets_its_part() -> None:
+    built = table.build([tables.source(tables.rows(12))])
+    parts = {column.name: column.part for column in built.columns}
+    assert parts["design_epochs"] == "design"
+    assert parts["energy_gpu_util_avg_percent"] == "mediator"
+    assert parts["duration_seconds"] == "mediator"
+    assert parts["perf_test_accuracy"] == "performance"
+    assert "total_energy_joules" not in parts  # the response is chosen later, by its status
+
+
+def test_hyperparameters_of_one_role_meet_in_one_column() -> None:
+    frame = tables.rows(12).rename(columns={"hyperparam_epochs": "hyperparam_max_iter"})
+    built = table.build([tables.source(frame, catalogue=_catalogue(max_iter="epochs"))])
+    assert (built.frame["design_epochs"] == frame["hyperparam_max_iter"]).all()
+    assert "design_max_iter" not in built.frame
+
+
+def test_a_dose_with_a_zero_stays_on_its_plain_scale() -> None:
+    frame = tables.rows(12)
+    frame.loc[0, "hyperparam_learning_rate"] = 0.0
+    logged = {column.name: column.log for column in table.build([tables.source(frame)]).columns}
+    assert logged["design_epochs"]
+    assert not logged["design_learning_rate"]
+
+
+def test_background_is_a_factor_only_where_modes_differ() -> None:
+    frame = tables.rows(12)
+    assert "design_background" not in [c.name for c in table.build([tables.source(frame)]).columns]
+    frame.loc[::2, "mode"] = "background"
+    assert "design_background" in [c.name for c in table.build([tables.source(frame)]).columns]
+
+
+def test_log_of_a_value_that_is_not_positive_is_missing() -> None:
+    frame = tables.rows(4)
+    frame.loc[0, "duration_seconds"] = 0.0
+    column = table.Column(name="duration_seconds", label="duration", part="mediator", log=True)
+    assert np.isnan(table.values(frame, column).iloc[0])
+    assert table.values(frame, column).iloc[1] == pytest.approx(np.log(frame["duration_seconds"].iloc[1]))
+
+
+def _csv(folder: Path, text: str) -> Path:
+    path = folder / "table.csv"
+    path.write_text(text)
+    return path
+
+
+HEAD = "experiment_id,timestamp,repository,model,training_success,duration_seconds"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "columns missing"),
+        (f"{HEAD},energy_total_kwh\n", "unknown unit in energy_total_kwh"),
+        (f"{HEAD},hyperparam_epochs\nx,t,r,m,True,1.0,many\n", "'many', which is not a number"),
+        (f"{HEAD}\nx,t,r,m,True,1.0\nx,t,r,m,True,2.0\n", "two rows have the same"),
+        ("", "columns missing"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_table(_csv(tmp_path, text))
+
+
+def test_a_folder_that_is_no_session_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no journal\.jsonl"):
+        load([tmp_path])
+
+
+def test_the_same_session_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="given twice"):
+        load([tables.GOLDEN, tables.GOLDEN])
+
+
+def test_the_golden_session_is_read_whole() -> None:
+    (source,) = load([tables.GOLDEN])
+    assert source.complete
+    assert (source.planned, source.done, len(source.frame)) == (24, 24, 24)
+    assert {r["meter"] for r in source.readings} == {"perf", "nvml", "codecarbon", "calculator"}
+
+
+def test_a_torn_last_line_of_the_journal_is_passed_over(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    journal = session / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + b'{"event":"attempt-be')
+    (source,) = load([session])
+    assert source.done == 24
+
+
+def test_damage_within_the_journal_is_an_error(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    lines = (session / "journal.jsonl").read_text().splitlines()
+    (session / "journal.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        load([session])
+
+
+def test_a_session_that_stopped_early_is_not_complete(tmp_path: Path) -> None:
+    (source,) = load([tables.cut_short(tables.golden(tmp_path), 10)])
+    assert not source.complete
+    assert (source.done, source.planned) == (10, 24)
+
+
+def test_a_published_table_totals_cpu_and_gpu_and_calls_them_partial(tmp_path: Path) -> None:
+    frame = tables.rows(6).drop(columns=["total_energy_joules", "total_energy_status", "total_energy_reason"])
+    frame["energy_cpu_total_joules"] = 10.0
+    path = tmp_path / "published.csv"
+    frame.drop(columns=["role", "session"]).to_csv(path, index=False)
+    (source,) = load([path])
+    expected = frame["energy_gpu_total_joules"] + 10.0
+    assert source.frame["total_energy_joules"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert set(source.frame["total_energy_status"]) == {"partial"}
