@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Readings = Sequence[Mapping[str, Any]]
 
 RESAMPLES = 2000
+REPLAY = "replay:"
+"""Prefix of the source of a reading that was not taken but played back."""
 USED = ("measured",)
 """Only whole measurements are a yardstick; a partial sum would make any estimator look high."""
 
@@ -39,6 +41,19 @@ def compare(sources: Sequence[Source], usable: set[tuple[str, str]], seed: int) 
     parts = ("cpu", "ram", "gpu", "mains", "total")
     found = [_one(list(runs.values()), name, part, seed) for name in estimators for part in parts]
     return tuple(item for item in found if item is not None)
+
+
+def replayed(sources: Sequence[Source], usable: set[tuple[str, str]]) -> int:
+    """How many usable runs have direct readings that were played from a recording."""
+    found = {
+        (source.name, str(reading["experiment_id"]))
+        for source in sources
+        for reading in source.readings
+        if reading["kind"] == "direct"
+        and reading["joules"] is not None
+        and str(reading["source"]).startswith(REPLAY)
+    }
+    return len(found & usable)
 
 
 def channels(sources: Sequence[Source]) -> tuple[ChannelFacts, ...]:
@@ -115,7 +130,7 @@ def _pair(run: Readings, estimator: str, part: str) -> float | None:
 def _same_sensor(run: Readings, estimator: str, part: str) -> bool:
     def physical(readings: Readings) -> set[str]:
         chosen = [r for r in readings if part in ("total", part_of(r["channel"]))]
-        return {str(r["source"]).split("-")[0] for r in chosen}
+        return {str(r["source"]).removeprefix(REPLAY).split("-")[0] for r in chosen}
 
     mine = physical(_of(run, estimator))
     return bool(mine) and mine <= physical(_direct(run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -58,16 +59,15 @@ def analyse(
     whole = table.build(sources)
     flags = quality.check(whole, sources, keep_flagged=keep_flagged)
     usable = whole.where(quality.usable(whole, flags))
-    chosen = response.choose(usable.frame)
+    sessions, runs = (usable.frame[name].astype(str) for name in ("session", "experiment_id"))
+    keys = set(zip(sessions, runs, strict=True))
+    chosen = replace(response.choose(usable.frame), replayed=agreement.replayed(sources, keys))
     single = usable.where(usable.frame["mode"] != "pair")
     found = effects.estimate(single.frame, single.of("design"), _outcomes(single, chosen))
     energy = response.column(chosen) or DURATION
     rows = single.frame[response.rows(single.frame, chosen)] if chosen.column else single.frame
     prepared = prepare(rows, single.of("design", "mediator", "performance"), energy)
     graph = evidence.graph(prepared, engine=engine, seed=seed)
-    keys = set(
-        zip(usable.frame["session"].astype(str), usable.frame["experiment_id"].astype(str), strict=True)
-    )
     compared = agreement.compare(sources, keys, seed)
     data = _data(whole, usable, flags, chosen, sources)
     provenance = Provenance(

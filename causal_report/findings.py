@@ -20,6 +20,7 @@ class Response:
     Attributes:
         status: ``unavailable`` means that no joules exist and duration is analysed alone.
         n: usable rows that have it, ``of`` so many.
+        replayed: usable runs whose joules were played from a recording: real or not, not of these runs.
     """
 
     column: str
@@ -29,6 +30,7 @@ class Response:
     estimator: str = ""
     n: int = 0
     of: int = 0
+    replayed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

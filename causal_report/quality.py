@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 Row = tuple[object, str]
 """Index of a row and the evidence against it."""
 MISMATCH = 0.15
-"""Energy may differ from mean power times duration by this share."""
+"""Energy may differ from mean power times duration by this share..."""
+LEAST_S = 10.0
+"""...in runs of at least so many seconds: shorter ones have too few power samples to average."""
 BUSY = 0.5
 """Load per core before a run above which somebody else was using the machine."""
 
@@ -80,7 +82,7 @@ def _mismatch(frame: pd.DataFrame) -> Iterator[Row]:
         return
     joules, watts = (frame[name] for name in needed)
     product = watts * frame["duration_seconds"]
-    off = joules / product.where(product > 0) - 1
+    off = joules / product.where((product > 0) & (frame["duration_seconds"] >= LEAST_S)) - 1
     for index in frame.index[off.abs() > MISMATCH]:
         yield (
             index,

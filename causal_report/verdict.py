@@ -55,6 +55,8 @@ def _status(say: Say, response: Response, data: Data) -> Sentence:
         return say("nothing")
     if not data.used:
         return say("none_usable", runs=data.runs)
+    if response.replayed and response.status != "estimated":
+        return say("replayed", n=response.replayed, of=response.of)
     values = {"n": response.n, "of": response.of, "reason": response.reason, "meter": response.estimator}
     return say(response.status, **values)
 

@@ -86,8 +86,8 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
         response: energy as it is analysed, or duration where no joules exist.
     """
     dropped: list[tuple[str, str]] = []
-    chosen = [*_candidates(columns, response, dropped)]
-    chosen = _present(frame, chosen, dropped)
+    chosen = _present(frame, _candidates(columns, response, dropped), dropped)
+    chosen = _first_metrics(chosen, dropped)
     complete = frame.dropna(subset=[c.name for c in chosen])
     notes = [f"{len(complete)} of {len(frame)} usable rows are complete in these columns"]
     groups = tuple(complete["model_id"].astype(str))
@@ -117,9 +117,6 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
 def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]) -> list[Column]:
     """Columns in the order in which they are kept when two say the same."""
     performances = [c for c in columns if c.part == "performance"]
-    dropped += [
-        (c.label, f"only the first {PERFORMANCES} metrics enter") for c in performances[PERFORMANCES:]
-    ]
     mediators = []
     for column in columns:
         if column.part == "mediator" and column.name != response.name:
@@ -131,7 +128,14 @@ def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple
     design = [c for c in columns if c.part == "design"]
     dropped += [(c.label, LABELS_ONLY[c.name]) for c in design if c.name in LABELS_ONLY]
     design = [c for c in design if c.name not in LABELS_ONLY]
-    return [*design, response, *performances[:PERFORMANCES], *mediators]
+    return [*design, response, *performances, *mediators]
+
+
+def _first_metrics(columns: Sequence[Column], dropped: list[tuple[str, str]]) -> list[Column]:
+    """Only the first metrics that have values: they say much the same, and each costs power."""
+    late = [c for c in columns if c.part == "performance"][PERFORMANCES:]
+    dropped += [(c.label, f"only the first {PERFORMANCES} metrics that have values enter") for c in late]
+    return [c for c in columns if c not in late]
 
 
 def _present(frame: pd.DataFrame, columns: Sequence[Column], dropped: list[tuple[str, str]]) -> list[Column]:

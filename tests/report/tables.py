@@ -110,6 +110,17 @@ def without_meters(session: Path) -> Path:
     return session
 
 
+def replayed(session: Path) -> Path:
+    """Bend a session into one whose direct readings were played from a recording."""
+    for path in session.glob("*/energy/readings.json"):
+        readings = json.loads(path.read_text())
+        for reading in readings:
+            if reading["kind"] == "direct":
+                reading["source"] = f"replay:{reading['source']}"
+        path.write_text(json.dumps(readings))
+    return session
+
+
 def cut_short(session: Path, attempts: int = 10) -> Path:
     """Bend a session into one that was stopped after so many attempts."""
     journal = session / "journal.jsonl"

@@ -141,6 +141,16 @@ def test_without_direct_meters_the_first_sentence_says_so(tmp_path: Path) -> Non
     assert "status measured" not in page
 
 
+def test_replayed_joules_are_not_called_measured(tmp_path: Path) -> None:
+    session = tables.replayed(tables.golden(tmp_path))
+    assert _run(session) == 0
+    first = _json(session)["verdict"]["sentences"][0]["text"]
+    assert first.startswith("The joules of 23 of 23 usable runs are replayed")
+    page = (session / "report.html").read_text(encoding="utf-8")
+    assert "status measured" not in page
+    assert "All joules are measured" not in page
+
+
 def test_a_session_cut_short_is_marked(tmp_path: Path) -> None:
     session = tables.cut_short(tables.golden(tmp_path), 10)
     assert _run(session) == 0

@@ -84,6 +84,14 @@ def test_two_readers_of_one_sensor_are_listed_without_a_figure() -> None:
     assert (found.bias_pct, found.ratios) == (None, ())
 
 
+def test_a_replayed_sensor_is_still_that_sensor() -> None:
+    readings = []
+    for run in range(5):
+        readings.append(_reading(run, "perf", "cpu:package:0", 100.0, source="replay:rapl-pmu"))
+        readings.append(_reading(run, "codecarbon", "cpu", 100.0, source="rapl-powercap"))
+    assert _compare(readings)["codecarbon", "cpu"].same_sensor
+
+
 def test_a_partial_measurement_is_no_yardstick() -> None:
     readings = []
     for run in range(4):

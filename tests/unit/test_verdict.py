@@ -91,10 +91,17 @@ def test_a_success_without_a_metric_is_flagged() -> None:
 
 def test_energy_that_is_not_power_times_time_is_flagged_with_both_numbers() -> None:
     frame = tables.rows(40)
-    frame["energy_gpu_total_joules"] *= np.where(frame.index == 2, 0.4, 1.0)
+    frame["energy_gpu_total_joules"] *= np.where(frame.index == 1, 0.4, 1.0)
     (flag,) = _flags(frame)
     assert flag.code == "energy-mismatch"
     assert "−60%" in flag.evidence.replace("-", "−")
+
+
+def test_a_short_run_has_too_few_power_samples_to_be_held_against_it() -> None:
+    frame = tables.rows(40)
+    frame["duration_seconds"] = frame["duration_seconds"] / 1000
+    frame["energy_gpu_total_joules"] = frame["energy_gpu_total_joules"] / 2000
+    assert _flags(frame) == []
 
 
 def test_load_before_a_run_is_flagged_against_the_session_not_its_own_tail() -> None:
