@@ -56,17 +56,9 @@ class Guest:
     def __init__(self, column: str) -> None:
         self._column = column
 
-    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Store which quantity the numbers are."""
-        output_json["machine_info"][VALUE_KEY] = self._column
-
-    def pytest_benchmark_compare_machine_info(self, compared_benchmark: dict[str, Any]) -> None:
-        """Refuse to compare joules with seconds."""
-        before = compared_benchmark["machine_info"].get(VALUE_KEY)
-        if before and before != self._column:
-            raise pytest.UsageError(
-                f"the compared run holds {before}, this one {self._column}: give --energy-value {before}"
-            )
+        machine_info[VALUE_KEY] = self._column
 
     def pytest_benchmark_scale_unit(self, unit: str, benchmarks: Sequence[Any]) -> tuple[str, float] | None:
         """Leave joules unscaled; other benchmarks of the same session keep their units."""

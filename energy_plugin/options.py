@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from energy_plugin.errors import UnknownNameError, UsageError
 
@@ -184,9 +184,8 @@ def add_options(parser: pytest.Parser) -> None:
             group.addoption(
                 option.flag, default=None, metavar=shown, help=f"{option.help} ({option.default})"
             )
-        parser.addini(
-            option.ini, option.help, type="bool" if option.kind == "flag" else "string", default=None
-        )
+        ini_type: Literal["bool", "string"] = "bool" if option.kind == "flag" else "string"
+        parser.addini(option.ini, option.help, type=ini_type, default=None)
 
 
 def read_options(config: pytest.Config) -> Options:

@@ -109,6 +109,19 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         pytest.exit(str(error), returncode=code)
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """Note which quantity an earlier run holds; joules are not compared with seconds."""
+    from energy_plugin.bench import VALUE_KEY
+
+    before = compared_benchmark["machine_info"].get(VALUE_KEY)
+    if before:
+        machine_info[VALUE_KEY] = before
+        config.stash[STATE].compared_value = before
+
+
 @pytest.fixture
 def measure(request: pytest.FixtureRequest) -> Callable[[Case], Record]:
     """Run a case with all meters and return its record; fails the test if the training failed."""

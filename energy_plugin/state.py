@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energy_plugin.errors import EnergyError
+from energy_plugin.errors import EnergyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ class State:
 
     Attributes:
         refusal: what is wrong with a declaration; raised as a usage error after collection.
+        compared_value: column that the benchmarks given to --benchmark-compare hold.
         report: the page, once written.
     """
 
@@ -44,6 +45,7 @@ class State:
         self.options = options
         self.session: Session | None = None
         self.refusal = ""
+        self.compared_value = ""
         self.report: Path | None = None
         self._catalog: Catalog | None = None
         self._marks: dict[tuple[str, str, str], Any] = {}
@@ -64,7 +66,6 @@ class State:
     def parametrize(self, metafunc: pytest.Metafunc, marks: Sequence[pytest.Mark]) -> None:
         """One parameter ``case`` for every case the marks declare."""
         from energy_plugin.declare.collect import Defaults, expand
-        from energy_plugin.errors import UsageError
 
         if "case" not in metafunc.fixturenames:
             raise UsageError(f"{metafunc.definition.nodeid}: a test with @experiments takes case and measure")
@@ -121,6 +122,11 @@ class State:
         self._catch_signals()
         try:
             made.begin()
+            if self.compared_value not in ("", made.value):
+                raise UsageError(
+                    f"the run to compare with holds {self.compared_value}, this one {made.value}: "
+                    f"give --energy-value {self.compared_value}"
+                )
         except EnergyError:
             made.close()
             raise
