@@ -13,11 +13,50 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+IN_CI = os.environ.get("WATTWHY_CI") == "1"
+COUNTED: dict[str, int] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skip is a failure, except of tests on published data that may be absent."""
+    report = yield
+    if IN_CI and report.skipped and not item.get_closest_marker("data"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is not allowed in CI: {report.longrepr}"
+    if report.when == "call" and not report.skipped:
+        for name in {mark.name for mark in item.iter_markers()} | {"all"}:
+            COUNTED[name] = COUNTED.get(name, 0) + 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many tests ran of each marker that CI counts on."""
+    expected = expected_counts()
+    if expected:
+        shown = ", ".join(f"{name} {COUNTED.get(name, 0)} (at least {n})" for name, n in expected.items())
+        terminalreporter.line(f"tests run by marker: {shown}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Too few tests of a marker: something they need is missing, and nothing said so."""
+    if session.exitstatus == 0 and any(COUNTED.get(name, 0) < n for name, n in expected_counts().items()):
+        session.exitstatus = 1
+
+
+def expected_counts() -> dict[str, int]:
+    """``WATTWHY_CI_COUNTS="root:4 chromium:2"`` as numbers."""
+    pairs = (part.split(":") for part in os.environ.get("WATTWHY_CI_COUNTS", "").split())
+    return {name: int(number) for name, number in pairs}
+
 
 TOML = """
 name = "tiny"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 TYPES: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 DISTRIBUTIONS = ("uniform", "log-uniform")
-NOT_SOURCES = {"__pycache__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,8 +326,12 @@ def _tables(file: Path, table: Mapping[str, Any], key: str) -> dict[str, dict[st
 
 
 def _source_files(folder: Path) -> list[Path]:
-    files = (p for p in folder.rglob("*") if p.is_file() and not NOT_SOURCES & set(p.parts))
-    return sorted(files, key=lambda p: p.as_posix())
+    """What git would keep: no caches, no hidden folders."""
+
+    def hidden(path: Path) -> bool:
+        return any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(folder).parts)
+
+    return sorted(p for p in folder.rglob("*") if p.is_file() and not hidden(p))
 
 
 def _model_entry(model: Model) -> dict[str, Any]:

@@ -134,9 +134,12 @@ def test_a_known_energy_is_measured_within_its_bounds(measured: Measured, name: 
 def test_resolved_edges_come_close_to_the_truth(measured: Measured, name: str) -> None:
     truth, reading = process(measured, name)
     if measured[name][1]["idle"][reading["channel"]] is None:
-        pytest.skip("the machine was too busy for an idle baseline before the load")
-    assert reading["method"] == "resolved-edges"
-    assert reading["joules"] == pytest.approx(truth, rel=0.02)
+        # Too busy a machine for an idle baseline before the load: then the bracket is all there is.
+        assert reading["method"] == "linear-edges"
+        assert reading["lo_j"] <= truth <= reading["hi_j"]
+    else:
+        assert reading["method"] == "resolved-edges"
+        assert reading["joules"] == pytest.approx(truth, rel=0.02)
 
 
 def test_epochs_add_up_and_hold_the_truth(measured: Measured) -> None:
