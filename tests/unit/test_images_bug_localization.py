@@ -98,6 +98,17 @@ def test_folds_hold_every_report_out_once_and_keep_their_order(code: SimpleNames
         assert max(map(len, folds)) - min(map(len, folds)) <= 1
 
 
+def test_the_reports_held_out_are_not_trained_on(code: SimpleNamespace, standin: Path) -> None:
+    values = training(code, standin, "--max-iter", 1, model="default").values
+    parameters = []
+    for seen in (1.0, 0.0):
+        reports = code.data.Reports(standin, 20)
+        for held_out in range(5, 10):
+            reports.inputs[held_out] = reports.inputs[held_out] * seen
+        parameters.append(code.train.fit_fold(reports, 1, range(5, 10), values)[0].parameters)
+    assert all((a == b).all() for a, b in zip(*parameters, strict=True))
+
+
 def test_right_files_are_oversampled_to_ten_and_wrong_ones_are_not(code: SimpleNamespace) -> None:
     import numpy as np
 

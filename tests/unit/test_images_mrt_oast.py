@@ -210,6 +210,17 @@ def test_training_learns_the_labels_but_not_shuffled_ones(code: SimpleNamespace,
     assert accuracy < 0.62
 
 
+def test_held_out_pairs_are_looked_at_without_dropout_or_learning(
+    code: SimpleNamespace, standin: Path
+) -> None:
+    ready = prepared(code, standin, "--dropout", 0.3)
+    ready.network.train()
+    before = [w.detach().clone() for w in ready.network.parameters()]
+    assert code.train.held_out(ready, ready.valid) == code.train.held_out(ready, ready.valid)
+    assert not ready.network.training
+    assert equal(before, ready.network.parameters())
+
+
 def test_held_out_metrics_count_the_clones(
     code: SimpleNamespace, standin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,7 +256,7 @@ def test_the_splits_of_the_standin_share_no_function(code: SimpleNamespace, stan
     ]
     assert [len(one) for one in functions] == [128, 32, 64]
     assert len(set().union(*functions)) == 128 + 32 + 64
-    for pair in found.test:
+    for pair in [*found.train, *found.valid, *found.test]:
         assert (pair.left[0] == pair.right[0]) == bool(pair.target)
 
 
@@ -325,14 +336,22 @@ def test_an_empty_folder_is_refused_with_the_way_out(code: SimpleNamespace, tmp_
         code.data.Clones(tmp_path)
 
 
-def test_the_catalogue_declares_what_the_program_returns(
-    code: SimpleNamespace, standin: Path, catalog: Catalog
+def test_final_metrics_are_declared_and_of_the_test_pairs(
+    code: SimpleNamespace, standin: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = catalog.model("MRT-OAST/default")
     defaults = {"epochs": 10, "learning_rate": 1e-4, "seed": 1334, "dropout": 0.2, "weight_decay": 0.0}
     assert model.defaults() == defaults
     asked = training(code, standin, "--limit", 4, "--epochs", 1, model="default")
+    looked, plain = [], code.train.held_out
+
+    def look(ready: Any, pairs: Any) -> Any:
+        looked.append(pairs)
+        return plain(ready, pairs)
+
+    monkeypatch.setattr(code.train, "held_out", look)
     assert set(code.train.fit(asked)) == set(model.metrics)
+    assert [len(pairs.targets) for pairs in looked] == [64, 128]
     assert (asked.data_source, asked.weights) == ("stand-in", "random")
 
 

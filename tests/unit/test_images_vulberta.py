@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import string
 import tomllib
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.programs import IMAGES, catalog_of, equal, events, load, training, writes_once
+from tests.unit.programs import IMAGES, catalog_of, equal, events, load, training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,20 +127,6 @@ def test_padding_changes_no_logit(code: SimpleNamespace) -> None:
     assert not torch.allclose(network(short), network(torch.tensor([[0, 8, 7, 9, 2]])), atol=1e-6)
 
 
-def test_c_is_split_into_its_tokens_without_comments(code: SimpleNamespace) -> None:
-    source = 'a->b[0x1F] += f("x /* y */\\"", \'\\n\'); // end\n/* more\n */ if (i >= n && !p) i <<= 2;'
-    assert code.tokens.split(source) == [
-        *("a", "->", "b", "[", "0x1F", "]", "+=", "f", "(", '"x /* y */\\""', ",", "'\\n'", ")", ";"),
-        *("if", "(", "i", ">=", "n", "&&", "!", "p", ")", "i", "<<=", "2", ";"),
-    ]
-
-
-def test_rows_are_cut_and_padded_to_their_length(code: SimpleNamespace) -> None:
-    vocabulary = code.tokens.Vocabulary.of(["b a b"], 50)
-    assert vocabulary.encode("b a z", 6) == [0, 5, 6, 3, 2, 1]
-    assert vocabulary.encode("b a b a b", 4) == [0, 5, 6, 2]
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_the_learning_rate_acts_alone(code: SimpleNamespace, standin: Path, model: str) -> None:
     one, two = (after_two_steps(code, standin, "--learning-rate", lr, model=model) for lr in (1e-3, 2e-3))
@@ -225,128 +210,45 @@ def test_training_learns_the_labels_but_not_shuffled_ones(
     assert accuracy < 0.65
 
 
-def test_both_classes_count_the_same_in_the_loss(code: SimpleNamespace) -> None:
+def test_both_classes_count_the_same_in_the_loss(code: SimpleNamespace, standin: Path) -> None:
     import torch
 
     weights = code.train.class_weights(torch.tensor([0, 0, 0, 1]))
     assert weights.tolist() == pytest.approx([4 / 6, 2.0])
+    losses = []
+    for heavy in (1.0, 9.0):
+        ready = prepared(code, standin, model="cnn")._replace(weights=torch.tensor([1.0, heavy]))
+        ready.network.eval()
+        losses.append(code.train.step(ready, torch.arange(8)).item())
+    assert losses[0] != losses[1]
 
 
-def test_limit_keeps_both_classes_and_only_cuts_training(code: SimpleNamespace, standin: Path) -> None:
-    few, all_ = code.data.Functions(standin, 6), code.data.Functions(standin)
-    assert [row.target for row in few.train].count(1) == 3
-    assert len(few.train) == 6
-    assert few.test == all_.test
-    assert few.corpus == all_.corpus
-    assert few.digest != all_.digest
-    assert re.fullmatch("[0-9a-f]{16}", all_.digest)
-    rows = [code.data.Row(int(place == 9), "x") for place in range(10)]
-    assert [row.target for row in code.data.few(rows, 4)] == [0, 0, 0, 1]
-    with pytest.raises(SystemExit, match="--limit 1: expected at least 2"):
-        code.data.Functions(standin, 1)
-
-
-def test_the_splits_of_the_standin_share_no_row(code: SimpleNamespace, standin: Path) -> None:
-    found = code.data.Functions(standin)
-    assert found.source == "stand-in"
-    assert [len(rows) for rows in (found.train, found.valid, found.test)] == [256, 64, 128]
-    train = {row.code for row in found.train}
-    assert not train & {row.code for row in found.test}
-    guards = [re.search(r"\w+ >= \w+", row.code) is not None for row in found.test]
-    assert guards == [row.target == 0 for row in found.test]
-
-
-def test_the_standin_is_the_same_every_time_and_is_not_written_over(
-    code: SimpleNamespace, standin: Path, tmp_path: Path
+def test_held_out_rows_are_looked_at_without_dropout_or_learning(
+    code: SimpleNamespace, standin: Path
 ) -> None:
-    writes_once(code, standin, tmp_path)
-
-
-D2A = 'id,label,code\n1,0,int a(void);\n2,1,"int b(void)\n{ return 1; }"\n'
-
-
-def test_d2a_is_read_and_its_unlabelled_test_rows_give_way_to_dev(
-    code: SimpleNamespace, tmp_path: Path
-) -> None:
-    for split in ("train", "dev"):
-        (tmp_path / f"d2a_lbv1_function_{split}.csv").write_text(D2A, "utf-8")
-    (tmp_path / "d2a_lbv1_function_test.csv").write_text("id,code\n3,int c;\n", "utf-8")
-    found = code.data.Functions(tmp_path)
-    assert found.train == [(0, "int a(void);"), (1, "int b(void)\n{ return 1; }")]
-    assert found.test == found.valid
-    assert found.source == "user"
-    (tmp_path / "d2a_lbv1_function_test.csv").write_text(D2A.replace("a(", "c("), "utf-8")
-    assert code.data.Functions(tmp_path).test[0].code == "int c(void);"
-    (tmp_path / "Devign.json").write_text("[]", "utf-8")
-    with pytest.raises(SystemExit, match="holds both"):
-        code.data.Functions(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "said"),
-    [
-        ("Devign.json", "[1", r"Devign\.json: not valid JSON"),
-        ("Devign.json", "{}", r"Devign\.json: dict at the top, expected a list"),
-        ("Devign.json", '[{"target": 1}]', r"Devign\.json, row 0: expected an object with .* 'func'"),
-        ("Devign.json", '[{"target": 3, "func": ""}]', r"Devign\.json, row 0: target 3, expected 0 or 1"),
-        ("train.txt", "0\n448\n", r"train\.txt, line 2: '448', expected a row number from 0 to 447"),
-        ("valid.txt", "x\n", r"valid\.txt, line 1: 'x', expected a row number"),
-        ("test.txt", "\n", r"test\.txt: no row number"),
-        ("test.txt", "0\n2\n", r"the 2 test rows are not of both classes"),
-    ],
-)
-def test_bad_devign_data_is_refused_with_file_place_and_value(
-    code: SimpleNamespace, standin: Path, tmp_path: Path, file: str, text: str, said: str
-) -> None:
-    for source in standin.iterdir():
-        (tmp_path / source.name).write_bytes(source.read_bytes())
-    (tmp_path / file).write_text(text, "utf-8")
-    with pytest.raises(SystemExit, match=said):
-        code.data.Functions(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (D2A.replace("code", "src"), r"train\.csv, line 1: no column code; expected id,label,code"),
-        (D2A.replace("2,1", "2,yes"), r"train\.csv, line 4: label 'yes', expected 0 or 1"),
-    ],
-)
-def test_bad_d2a_data_is_refused_with_file_line_and_value(
-    code: SimpleNamespace, tmp_path: Path, text: str, said: str
-) -> None:
-    (tmp_path / "train.csv").write_text(text, "utf-8")
-    (tmp_path / "dev.csv").write_text(D2A, "utf-8")
-    with pytest.raises(SystemExit, match=said):
-        code.data.Functions(tmp_path)
-
-
-def test_a_vocabulary_in_the_data_folder_is_used_and_checked(code: SimpleNamespace, tmp_path: Path) -> None:
-    file = tmp_path / "vocab.json"
-    numbers = {token: number for number, token in enumerate([*code.tokens.SPECIAL, "int"])}
-    file.write_text(json.dumps(numbers), "utf-8")
-    assert code.tokens.Vocabulary.read(file, 100).encode("int x", 4) == [0, 5, 3, 2]
-    for broken, said in (
-        ("[]", "0 to 4"),
-        (json.dumps({**numbers, "int": 100}), "'int' has 100, expected 0 to 99"),
-    ):
-        file.write_text(broken, "utf-8")
-        with pytest.raises(SystemExit, match=said):
-            code.tokens.Vocabulary.read(file, 100)
-
-
-def test_an_empty_folder_is_refused_with_the_way_out(code: SimpleNamespace, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"neither Devign\.json nor train\.csv here; write the stand-in"):
-        code.data.Functions(tmp_path)
+    ready = prepared(code, standin, model="cnn")
+    ready.network.train()
+    before = [w.detach().clone() for w in ready.network.parameters()]
+    one, two = (code.train.held_out(ready, ready.valid)["eval_loss"] for _ in range(2))
+    assert one == two
+    assert equal(before, ready.network.parameters())
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_catalogue_declares_what_the_program_returns(
-    code: SimpleNamespace, standin: Path, catalog: Catalog, model: str
+def test_final_metrics_are_declared_and_of_the_test_rows(
+    code: SimpleNamespace, standin: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     entry = catalog.model(f"VulBERTa/{model}")
     asked = training(code, standin, "--limit", 8, "--epochs", 1, model=model)
+    looked, plain = [], code.train.held_out
+
+    def look(ready: Any, rows: Any) -> Any:
+        looked.append(rows)
+        return plain(ready, rows)
+
+    monkeypatch.setattr(code.train, "held_out", look)
     found = code.train.fit(asked)
+    assert [len(rows.targets) for rows in looked] == [64, 128]
     assert set(found) == set(entry.metrics)
     assert all(value > 0 for name, value in found.items() if name.endswith("_per_second"))
     assert asked.data_source == "stand-in"
