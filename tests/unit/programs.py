@@ -1,0 +1,73 @@
+"""What the tests of the training programs share: a folder's modules, a training, its events."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from energy_plugin.declare.catalog import Catalog, load_catalog
+
+IMAGES = Path(__file__).resolve().parents[2] / "images"
+
+
+def load(folder: Path) -> SimpleNamespace:
+    """The modules of *folder* by name, the contract, and its repository.toml as ``toml``.
+
+    They are taken out of ``sys.modules`` again: other folders have modules of the same names.
+    """
+    names = [file.stem for file in folder.glob("*.py")]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    paths, sys.path[:] = sys.path[:], [str(folder), str(IMAGES / "base"), *sys.path]
+    try:
+        modules: dict[str, Any] = {name: importlib.import_module(name) for name in [*names, "contract"]}
+    finally:
+        sys.path[:] = paths
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+    return SimpleNamespace(**modules, toml=tomllib.loads((folder / "repository.toml").read_text("utf-8")))
+
+
+def training(code: SimpleNamespace, data: Path, *flags: object, model: str) -> Any:
+    """A ``contract.Training`` on the CPU as from the command line."""
+    argv = ["--model", model, "--data", str(data), "--output", str(data), "--device", "cpu", *map(str, flags)]
+    return code.contract.Training(*code.contract.parse(code.toml, argv))
+
+
+def events(file: Path, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind in *file*, in order."""
+    lines = (json.loads(line) for line in file.read_text("utf-8").splitlines())
+    return [line for line in lines if line["event"] == kind]
+
+
+def catalog_of(folder: Path, scratch: Path) -> Catalog:
+    """The catalogue of *folder* alone, linked below *scratch*."""
+    (scratch / "images").mkdir()
+    (scratch / "images" / folder.name).symlink_to(folder)
+    return load_catalog(scratch / "images")
+
+
+def equal(one: Any, two: Any) -> bool:
+    """Whether two rows of tensors are the same to the last bit."""
+    return all(a.equal(b) for a, b in zip(one, two, strict=True))
+
+
+def writes_once(code: SimpleNamespace, standin: Path, scratch: Path) -> None:
+    """Assert that the stand-in is the same every time, whole, and never over what is there."""
+    code.data.write(scratch / "again")
+    code.data.write(scratch / "again")
+    assert sorted(p.name for p in (scratch / "again").iterdir()) == sorted(p.name for p in standin.iterdir())
+    for file in standin.iterdir():
+        assert (scratch / "again" / file.name).read_bytes() == file.read_bytes()
+    (scratch / "other").mkdir()
+    (scratch / "other" / "mine.txt").touch()
+    with pytest.raises(SystemExit, match="not empty"):
+        code.data.write(scratch / "other")
+    assert sorted(p.name for p in scratch.iterdir()) == ["again", "other"]

@@ -1,0 +1,258 @@
+"""pytorch_resnet_cifar10: CIFAR-10's own files, the stand-in for them, the catalogue's entry."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import re
+import string
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from energy_plugin.declare.catalog import Catalog, load_catalog
+
+IMAGES = Path(__file__).resolve().parents[2] / "images"
+FOLDER = IMAGES / "pytorch_resnet_cifar10"
+TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
+MODELS = {f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)}
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def code() -> SimpleNamespace:
+    """The folder's modules by name, and the contract; other folders have modules of the same names."""
+    pytest.importorskip("torch")
+    names = [file.stem for file in FOLDER.glob("*.py")]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.delitem(sys.modules, name, raising=False)
+        patch.syspath_prepend(str(IMAGES / "base"))
+        patch.syspath_prepend(str(FOLDER))
+        modules = {name: importlib.import_module(name) for name in [*names, "contract"]}
+        for name in names:
+            sys.modules.pop(name, None)
+    return SimpleNamespace(**modules)
+
+
+@pytest.fixture(scope="module")
+def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("data") / "standin"
+    code.data.write(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(code: SimpleNamespace, tmp_path: Path) -> Path:
+    """Data of a user's own: 40 training and 20 test rows in the right files."""
+    folder = tmp_path / "tiny"
+    (folder / code.data.FOLDER).mkdir(parents=True)
+    for seed, name in enumerate(code.data.TRAIN_FILES):
+        code.data.write_batch(folder / code.data.FOLDER / name, *code.standin.stand_in(8, seed))
+    code.data.write_batch(folder / code.data.FOLDER / code.data.TEST_FILE, *code.standin.stand_in(20, 9))
+    return folder
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """The catalogue of this folder alone."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / FOLDER.name).symlink_to(FOLDER)
+    return load_catalog(tmp_path / "images")
+
+
+def test_the_standin_is_small_named_and_always_the_same(
+    code: SimpleNamespace, standin: Path, tmp_path: Path
+) -> None:
+    code.data.write(tmp_path / "again")
+    one, two = (code.data.Images(folder) for folder in (standin, tmp_path / "again"))
+    assert one.digest == two.digest
+    assert one.source == "stand-in"
+    assert [len(labels) for _, labels in (one.train, one.test)] == [1000, 500]
+    assert np.bincount(one.train[1]).tolist() == [100] * 10
+    for file in standin.rglob("*"):
+        assert (
+            not file.is_file()
+            or file.read_bytes() == (tmp_path / "again" / file.relative_to(standin)).read_bytes()
+        )
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_no_test_image_is_a_training_image(code: SimpleNamespace, standin: Path) -> None:
+    images = code.data.Images(standin)
+    seen = {image.tobytes() for image in images.train[0]}
+    assert not any(image.tobytes() in seen for image in images.test[0])
+
+
+def test_writing_again_leaves_the_standin_and_foreign_folders_alone(
+    code: SimpleNamespace, standin: Path, tmp_path: Path
+) -> None:
+    before = (standin / "source.json").stat().st_mtime_ns
+    code.data.write(standin)
+    assert (standin / "source.json").stat().st_mtime_ns == before
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(SystemExit, match="not empty"):
+        code.data.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_limit_keeps_every_class_and_changes_the_digest(code: SimpleNamespace, standin: Path) -> None:
+    few, all_rows = code.data.Images(standin, 25), code.data.Images(standin)
+    counts = np.bincount(few.train[1], minlength=10)
+    assert counts.sum() == 25
+    assert set(counts) == {2, 3}
+    assert len(few.test[1]) == 500
+    assert few.digest != all_rows.digest
+    with pytest.raises(SystemExit, match="--limit 0"):
+        code.data.Images(standin, 0)
+
+
+def as_python_2(images: np.ndarray[Any, Any], labels: list[int]) -> bytes:
+    """A batch as the original files have it: protocol 2 with Python 2's byte strings."""
+    rows, pixels = images.shape
+
+    def number(value: int) -> bytes:
+        return b"J" + value.to_bytes(4, "little", signed=True)
+
+    blank = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    kind = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    content = b"T" + images.nbytes.to_bytes(4, "little") + images.tobytes()
+    state = b"(K\x01(" + number(rows) + number(pixels) + b"t" + kind + b"\x89" + content + b"tb"
+    listed = b"](" + b"".join(map(number, labels)) + b"e"
+    return b"\x80\x02}(U\x04data" + blank + state + b"U\x06labels" + listed + b"u."
+
+
+def test_files_as_the_original_has_them_are_read(code: SimpleNamespace, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 3072)).astype(np.uint8)
+    (tmp_path / "batch").write_bytes(as_python_2(images, [4, 0, 9]))
+    found, labels = code.data.read_batch(tmp_path / "batch")
+    assert (found.reshape(3, 3072) == images).all()
+    assert labels.tolist() == [4, 0, 9]
+
+
+class Foreign:
+    """Its pickle asks the reader to create a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.file),)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_pickle_that_names_a_foreign_function_is_refused(
+    code: SimpleNamespace, tmp_path: Path, protocol: int
+) -> None:
+    trap = tmp_path / "trap"
+    (tmp_path / "batch").write_bytes(pickle.dumps({b"data": Foreign(trap), b"labels": []}, protocol))
+    with pytest.raises(SystemExit, match=r"refused to load posix\.mkdir"):
+        code.data.read_batch(tmp_path / "batch")
+    assert not trap.exists()
+
+
+PIXELS = np.zeros((2, 3072), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({b"data": PIXELS, b"labels": [0]}, "1 labels for 2 images"),
+        ({b"data": PIXELS, b"labels": [0, 10]}, "whole numbers from 0 to 9"),
+        ({b"data": PIXELS, b"labels": [0, "1"]}, "whole numbers from 0 to 9"),
+        ({b"data": PIXELS[:, :784], b"labels": [0, 1]}, r"uint8 \(2, 784\), expected uint8 \[n, 3072\]"),
+        ({b"data": PIXELS.astype(np.float32), b"labels": [0, 1]}, "float32"),
+        ({b"data": PIXELS[:0], b"labels": []}, "at least one"),
+        ({b"data": PIXELS}, "holds no 'labels'"),
+        ([1, 2], "holds no 'data'"),
+    ],
+)
+def test_a_batch_that_is_not_what_it_should_be_is_refused(
+    code: SimpleNamespace, tmp_path: Path, content: Any, said: str
+) -> None:
+    (tmp_path / "batch").write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(SystemExit, match=f"batch: .*{said}"):
+        code.data.read_batch(tmp_path / "batch")
+
+
+def test_missing_and_cut_files_are_named(code: SimpleNamespace, tiny: Path) -> None:
+    file = tiny / code.data.FOLDER / "data_batch_3"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit, match="data_batch_3: not a batch of CIFAR-10"):
+        code.data.Images(tiny)
+    file.unlink()
+    with pytest.raises(SystemExit, match="data_batch_3: no such file; expected cifar-10-batches-py/"):
+        code.data.Images(tiny)
+
+
+def test_a_broken_source_is_named(code: SimpleNamespace, tiny: Path) -> None:
+    (tiny / "source.json").write_text("[]")
+    with pytest.raises(SystemExit, match=r"source\.json: expected"):
+        code.data.Images(tiny)
+
+
+# ---------------------------------------------------------------- catalogue
+
+
+def test_the_catalogue_has_the_published_defaults_and_ranges(catalog: Catalog) -> None:
+    known = catalog.model("resnet20").hyperparameters
+    assert catalog.model("resnet20").defaults() == {
+        "epochs": 200,
+        "learning_rate": 0.1,
+        "seed": 1334,
+        "weight_decay": 1e-4,
+        "batch_size": 128,
+    }
+    bounds = {
+        name: (h.ranges["default"].low, h.ranges["default"].high) for name, h in known.items() if h.ranges
+    }
+    assert bounds == {
+        "epochs": (100, 300),
+        "learning_rate": (0.05, 0.15),
+        "seed": (0, 9999),
+        "weight_decay": (1e-5, 1e-3),
+    }
+    assert known["learning_rate"].ranges["concurrency"].low == pytest.approx(0.02)
+    assert {model.name for model in catalog.models()} == MODELS
+
+
+def test_the_cost_of_resnet20_is_the_published_duration(catalog: Catalog) -> None:
+    model = catalog.model("resnet20")
+    estimate = model.estimate_s(model.defaults(), None)
+    assert estimate == pytest.approx(1124 + model.cost["startup_s"], rel=0.01)
+
+
+def test_a_checkouts_command_and_log_are_described(catalog: Catalog) -> None:
+    checkout, model = TOML["checkout"], catalog.model("resnet20")
+    fields = {name for _, name, _, _ in string.Formatter().parse(checkout["command"]) if name}
+    assert fields == {"model", "output", *checkout["sets"]}
+    assert set(checkout["sets"]) == set(model.hyperparameters) - {"seed"}
+    log = (
+        "Epoch: [0][389/391]\tTime 0.02 (0.03)\tData 0.0 (0.1)\tLoss 1.2 (1.6)\tPrec@1 55.0 (41.0)\n"
+        "Epoch: [0][390/391]\tTime 0.02 (0.03)\tData 0.0 (0.1)\tLoss 1.1 (1.5)\tPrec@1 56.0 (42.0)\n"
+        "Test: [0/79]\tTime 0.1 (0.1)\tLoss 1.0 (1.0)\tPrec@1 60.0 (60.0)\n"
+        " * Prec@1 91.250\n * Prec@1 90.500\n"
+    )
+    patterns = checkout["patterns"]
+    assert [m["loss"] for m in re.finditer(patterns["progress"][0], log, re.MULTILINE)] == ["1.6", "1.5"]
+    ends = re.finditer(patterns["epoch"][0], log, re.MULTILINE)
+    assert [match["test_accuracy"] for match in ends] == ["91.250", "90.500"]
+    best = max(float(m["best_val_accuracy"]) for m in re.finditer(patterns["best"][0], log, re.MULTILINE))
+    assert best * patterns["scale"]["best_val_accuracy"] == pytest.approx(0.9125)
+
+
+def test_the_dockerfile_builds_without_network_from_any_base() -> None:
+    lines = (FOLDER / "Dockerfile").read_text("utf-8").splitlines()
+    words = [line.split()[0] for line in lines if line and line[0].isupper()]
+    assert words[:2] == ["ARG", "FROM"]
+    assert "RUN" not in words
+    copied = [source for line in lines if line.startswith("COPY") for source in line.split()[1:-1]]
+    assert all(list(IMAGES.glob(source)) for source in copied)
