@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="each meter: alive, or why not and how to mend it")
     doctor.add_argument("--tdp", default="", metavar="cpu=W,gpu=W", help="for the calculator")
+    doctor.add_argument("--strict", action="store_true", help="exit code 1 when no direct meter lives")
     doctor.set_defaults(run=_doctor)
     listing = commands.add_parser("list", help="models and their hyperparameters")
     listing.add_argument("--images", type=Path, default=None, help="folder like images/")
@@ -47,12 +48,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from energy_plugin.meters.select import make_meters
     from energy_plugin.options import METERS, read_tdp
 
-    meters = make_meters(METERS, tdp=read_tdp(arguments.tdp))
-    try:
-        return doctor.run(meters, sys.stdout)
-    finally:
-        for meter in meters:
-            meter.close()
+    return doctor.run(make_meters(METERS, tdp=read_tdp(arguments.tdp)), sys.stdout, strict=arguments.strict)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-import platform
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from energy_plugin.meters.protocols import Warming
+from energy_plugin.run.host import host_facts, host_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from energy_plugin.meters.protocols import Meter
     from energy_plugin.record.trace import Channel
 
 
-def run(meters: Sequence[Meter], out: TextIO, *, strict: bool = False, procfs: Path = Path("/proc")) -> int:
-    """Probe *meters* and write the report to *out*.
+def run(meters: Sequence[Meter], out: TextIO, *, strict: bool = False) -> int:
+    """Probe *meters*, close them, and write the report to *out*.
 
     Returns:
         0; with *strict* 1 when no direct meter lives.
     """
     channels = diagnose(meters)
-    print_report(channels, out, procfs=procfs)
+    print_report(channels, host_facts(), out)
     direct = any(channel.alive and channel.kind == "direct" for channel in channels)
     return 1 if strict and not direct else 0
 
@@ -29,8 +30,8 @@ def run(meters: Sequence[Meter], out: TextIO, *, strict: bool = False, procfs: P
 def diagnose(meters: Sequence[Meter]) -> list[Channel]:
     """Every channel of every meter, dead ones with their reason; closes the meters."""
     for meter in meters:
-        if warm := getattr(meter, "warm", None):
-            warm()  # a slow helper wakes up while the others are probed
+        if isinstance(meter, Warming):
+            meter.warm()  # a slow helper wakes up while the others are probed
     channels: list[Channel] = []
     for meter in meters:
         try:
@@ -40,9 +41,10 @@ def diagnose(meters: Sequence[Meter]) -> list[Channel]:
     return channels
 
 
-def print_report(channels: Sequence[Channel], out: TextIO, *, procfs: Path = Path("/proc")) -> None:
+def print_report(channels: Sequence[Channel], facts: Mapping[str, Any], out: TextIO) -> None:
     """The host in one line, then each channel: alive with its sensor, or reason, detail and fix."""
-    print(host_line(procfs), file=out)
+    user = "root" if os.geteuid() == 0 else "plain user"
+    print(f"{host_line(facts)}, {user}, perf_event_paranoid {facts['perf_event_paranoid']}", file=out)
     meter = ""
     for channel in channels:
         if channel.meter != meter:
@@ -67,25 +69,3 @@ def _lines(channel: Channel) -> Iterator[str]:
     yield f"  --   {channel.id:24} {channel.reason}: {channel.detail}"
     if channel.fix:
         yield f"       fix: {channel.fix}"
-
-
-def host_line(procfs: Path = Path("/proc")) -> str:
-    """Kernel, processor, whether this is a virtual machine, and who may read counters."""
-    info = _read(procfs / "cpuinfo")
-    model = next(
-        (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), ""
-    )
-    virtual = "virtual machine" if " hypervisor" in info else "no hypervisor flag"
-    paranoid = _read(procfs / "sys/kernel/perf_event_paranoid").strip() or "unknown"
-    user = "root" if os.geteuid() == 0 else "plain user"
-    return (
-        f"{platform.system()} {platform.release()}, {model or 'unknown processor'}, {virtual}, "
-        f"perf_event_paranoid {paranoid}, {user}"
-    )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -146,17 +146,28 @@ class Total:
 RANK: dict[Status, int] = {"measured": 0, "estimated": 1, "partial": 2, "unavailable": 3}
 
 
+ABSENT = {"gpu": {"no-gpu", "no-driver"}, "cpu:dram": {"no-event"}, "cpu:package": {"mirrored"}}
+"""Reasons for which a channel has nothing to miss. A missing package counter is never one: a CPU
+always takes energy, metered or not."""
+
+
+def is_missed(channel: str, reason: str) -> bool:
+    """Whether a dead channel leaves a hole in a total (psys and mains overlap the others)."""
+    if channel.startswith(("cpu:psys", "mains:")):
+        return False
+    return not any(channel.startswith(part) and reason in reasons for part, reasons in ABSENT.items())
+
+
 def total(readings: Iterable[Reading]) -> Total:
     """Sum package, DRAM and GPU readings of one window.
 
     Readings without joules are left out of the sum and named in the reason, and the sum is then
-    ``partial``; with nothing to sum it is ``unavailable``. Absent hardware (``no-gpu``,
-    ``no-driver``, ``no-event``) does not make a sum partial: there is nothing to miss.
+    ``partial``; with nothing to sum it is ``unavailable``. Absent hardware (:data:`ABSENT`) does
+    not make a sum partial: there is nothing to miss.
     """
-    given = [reading for reading in readings if not reading.channel.startswith("mains:")]
+    given = [r for r in readings if not r.channel.startswith(("mains:", "cpu:psys"))]
     known = [reading for reading in given if reading.joules is not None]
-    absent = {"no-gpu", "no-driver", "no-event"}
-    missing = [r for r in given if r.joules is None and r.reason not in absent]
+    missing = [r for r in given if r.joules is None and is_missed(r.channel, r.reason)]
     if not known:
         codes = sorted({f"{r.channel} {r.reason}" for r in given}) or ["no meter"]
         return Total(status="unavailable", reason="; ".join(codes))

@@ -7,7 +7,10 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PACKAGES = ("torch", "numpy", "codecarbon", "nvidia-ml-py", "jax", "dibs-lib", "pytest", "pytest-benchmark")
 
@@ -29,7 +32,7 @@ def host_facts() -> dict[str, Any]:
     }
 
 
-def host_line(facts: dict[str, Any]) -> str:
+def host_line(facts: Mapping[str, Any]) -> str:
     """One line for the header."""
     memory = facts["memory_bytes"] / 2**30
     parts = [facts["cpu_model"] or "unknown CPU", f"{facts['cpus']} CPUs", f"{memory:.0f} GiB"]

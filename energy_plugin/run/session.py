@@ -15,7 +15,7 @@ from energy_plugin.errors import ResultsError, UsageError
 from energy_plugin.meters.protocols import Selecting, Warming
 from energy_plugin.record.files import write_experiment, write_json, write_summary
 from energy_plugin.record.journal import Journal, records
-from energy_plugin.record.record import Cooldown, Order, Record
+from energy_plugin.record.record import Cooldown, Order, Record, is_missed
 from energy_plugin.run.attempt import Setting, as_facts, attempt, log_tail
 from energy_plugin.run.host import git_facts, host_facts, versions
 
@@ -111,14 +111,21 @@ class Session:
         self._executor.check({name: self.catalog.repositories[name] for name in repositories})
         self._base = self._executor.base()
         self.probed = probe_all(self._meters)
-        if self.options.strict and self.probed.dead:
-            listed = "; ".join(f"{c.meter} {c.id}: {c.reason}, {c.fix or c.detail}" for c in self.probed.dead)
-            raise UsageError(f"--energy-strict: {listed}")
+        if self.options.strict:
+            self._refuse_dead_meters()
         self.facts = self._facts(repositories)
         self._journal = Journal(self.folder)
         self._journal.append("session-begin", self._now(), session=self.facts)
         write_json(self.folder / "session.json", self.facts)
         _point_latest(self.options.results, self.folder)
+
+    def _refuse_dead_meters(self) -> None:
+        """Every chosen meter must live, with every channel of hardware that is there."""
+        living = {channel.meter for channel in self.probed.channels if channel.alive}
+        wrong = [c for c in self.probed.dead if c.meter not in living or is_missed(c.id, c.reason)]
+        if wrong:
+            listed = "; ".join(f"{c.meter} {c.id}: {c.reason}, {c.fix or c.detail}" for c in wrong)
+            raise UsageError(f"--energy-strict: {listed}")
 
     def _facts(self, repositories: set[str]) -> dict[str, Any]:
         return {

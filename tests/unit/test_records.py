@@ -123,9 +123,27 @@ def test_total_is_measured_only_when_every_present_part_is() -> None:
     assert "gpu:x gpu-lost" in lost.reason
 
 
-def test_absent_hardware_leaves_a_total_measured() -> None:
-    whole = total([reading("cpu:package:0", 10.0), reading("gpu", None, "unavailable", "no-driver")])
-    assert (whole.status, whole.joules) == ("measured", 10.0)
+@pytest.mark.parametrize(
+    ("channel", "reason", "status"),
+    [
+        ("gpu", "no-driver", "measured"),
+        ("cpu:dram:0", "no-event", "measured"),
+        ("cpu:psys:0", "dead-counter", "measured"),
+        ("cpu:package:1", "mirrored", "measured"),
+        ("cpu:package:1", "dead-counter", "partial"),
+        ("gpu:x", "gpu-lost", "partial"),
+    ],
+)
+def test_absent_hardware_leaves_a_total_measured_and_a_lost_channel_does_not(
+    channel: str, reason: str, status: str
+) -> None:
+    whole = total([reading("cpu:package:0", 10.0), reading(channel, None, "unavailable", reason)])
+    assert (whole.status, whole.joules) == (status, 10.0)
+
+
+def test_gpu_energy_without_a_package_counter_is_a_part_of_the_total() -> None:
+    whole = total([reading("gpu:x", 10.0), reading("cpu:package:0", None, "unavailable", "no-event")])
+    assert (whole.status, whole.reason) == ("partial", "cpu:package:0 no-event")
 
 
 def test_nothing_measured_is_unavailable_and_never_zero() -> None:
