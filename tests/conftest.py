@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 pytest_plugins = ["pytester"]
 
@@ -21,6 +22,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 IN_CI = os.environ.get("WATTWHY_CI") == "1"
 COUNTED: dict[str, int] = {}
+
+
+NEEDS: dict[str, Callable[[], object]] = {
+    "root": lambda: os.geteuid() == 0,
+    "perf": lambda: shutil.which("perf"),
+    "compiler": lambda: shutil.which("gcc"),
+    "chromium": lambda: shutil.which("chromium"),
+    "train": lambda: find_spec("torch"),
+}
+"""What a test with this marker cannot do without."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, saying why."""
+    for name, there in NEEDS.items():
+        if item.get_closest_marker(name) and not there():
+            pytest.skip(f"marker {name}: not to be had here")
 
 
 @pytest.hookimpl(wrapper=True)

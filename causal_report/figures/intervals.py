@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from causal_report.findings import Effect
 
-WIDTH, LEFT, RIGHT, TOP, ROW, GAP, AXIS = 720, 230, 24, 8, 26, 12, 44
+WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 12, 44
+CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 340
 MOST_LINES = 40
 
 
@@ -62,7 +63,8 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
     centres = [e.estimate for e in shown if e.estimate is not None]
     bounds = [b for e in shown for b in (e.lo, e.hi) if b is not None and -1.5 <= b <= 2.5]
     low, high = padded([*centres, *bounds, 0.0, 1.0])
-    scale = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT)
+    left = _room([_label(e) for e in shown])
+    scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     lines: list[Line] = []
     headings: list[Heading] = []
     y = float(TOP)
@@ -77,7 +79,7 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
     return Intervals(
         width=WIDTH,
         height=round(y + AXIS),
-        left=LEFT,
+        left=left,
         bottom=y,
         lines=tuple(lines),
         headings=tuple(headings),
@@ -95,6 +97,15 @@ def _fitting(effects: Sequence[Effect]) -> Sequence[Effect]:
     return pooled if len(effects) > MOST_LINES else effects
 
 
+def _label(effect: Effect) -> str:
+    return f"{effect.outcome_label}, {effect.scope.rpartition('/')[2]}"
+
+
+def _room(labels: Sequence[str]) -> int:
+    """Pixels left of the plot that the longest label needs."""
+    return min(max(round(CHARACTER * max(map(len, labels))) + 20, LEAST_LEFT), MOST_LEFT)
+
+
 def _line(effect: Effect, scale: Scale, y: float) -> Line:
     lo, hi = effect.lo or 0.0, effect.hi or 0.0
     estimate = effect.estimate or 0.0
@@ -103,7 +114,7 @@ def _line(effect: Effect, scale: Scale, y: float) -> Line:
         x=scale(estimate),
         lo=scale(max(lo, scale.low)),
         hi=scale(min(hi, scale.high)),
-        label=f"{effect.outcome_label}, {effect.scope.rpartition('/')[2]}",
+        label=_label(effect),
         clear=effect.q is not None and effect.q < 0.05,
         words=f"{effect.factor_label} on {effect.outcome_label} ({effect.scope}): "
         f"{estimate:.2f}, 95 % interval {lo:.2f} to {hi:.2f}",
