@@ -16,12 +16,23 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run the command; errors meant for the user end with exit code 2."""
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    own, rest = _split(given)
+    arguments = _parser().parse_args(own)
+    arguments.rest = rest
     try:
         return int(arguments.run(arguments))
     except EnergyError as error:
         print(f"wattwhy: {error}", file=sys.stderr)
         return 2
+
+
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
+    """The command line before and after ``--``; argparse would mix the two up."""
+    if "--" not in given:
+        return given, []
+    at = given.index("--")
+    return given[:at], given[at + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="analyse sessions: python -m causal_report")
     report.add_argument("arguments", nargs=argparse.REMAINDER, help="see python -m causal_report --help")
     report.set_defaults(run=_report)
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="run a recorded session's exact cases again and compare, metric by metric",
+        epilog="what follows -- goes to pytest: wattwhy reproduce results/latest -- --energy-data=DIR",
+    )
+    reproduce.add_argument("session", type=Path)
+    reproduce.add_argument("--results", type=Path, default=None, help="where the new session goes")
+    reproduce.add_argument(
+        "--changed", action="store_true", help="run even if the sources have changed since"
+    )
+    reproduce.set_defaults(run=_reproduce)
     rebuild = commands.add_parser("rebuild", help="write a session's files anew from its journal")
     rebuild.add_argument("session", type=Path)
     rebuild.set_defaults(run=_rebuild)
@@ -70,6 +92,12 @@ def _report(arguments: argparse.Namespace) -> int:
     return subprocess.run(
         [sys.executable, "-m", "causal_report", *arguments.arguments], check=False
     ).returncode
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from energy_plugin.run.reproduce import reproduce
+
+    return reproduce(arguments.session, arguments.results, arguments.rest, allow_changed=arguments.changed)
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,8 @@
-"""Design files collected as test modules: one test function for each ``[[experiments]]`` block."""
+"""Design files and recorded sessions collected as test modules.
+
+A design file gives one test function for each ``[[experiments]]`` block. A session's ``journal.jsonl``
+gives one test with exactly the cases that succeeded in it: how ``wattwhy reproduce`` runs them again.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energy_plugin.declare.collect import MARK, read_design_file
-from energy_plugin.errors import EnergyError
+from energy_plugin.declare.collect import MARK, Recorded, read_design_file
+from energy_plugin.errors import EnergyError, UsageError
 from energy_plugin.state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from energy_plugin.declare.case import Case
     from energy_plugin.declare.collect import Declaration
@@ -20,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class DesignFile(pytest.Module):
-    """A TOML file that declares experiments, run exactly as a module with ``@experiments`` would be."""
+    """A file that declares experiments, run exactly as a module with ``@experiments`` would be."""
 
     def _getobj(self) -> types.ModuleType:
         module = types.ModuleType(self.path.stem)
         try:
-            declarations = read_design_file(self.path)
+            declarations = _declarations(self.path)
         except EnergyError as error:
             self.config.stash[STATE].refusal = str(error)
             return module
@@ -34,7 +39,18 @@ class DesignFile(pytest.Module):
         return module
 
 
-def _test(declaration: Declaration) -> Any:
+def _declarations(path: Path) -> Mapping[str, Declaration | Recorded]:
+    if path.suffix == ".toml":
+        return read_design_file(path)
+    from energy_plugin.record.journal import records
+
+    cases = {record.case.id: record.case for record in records(path.parent) if record.success}
+    if not cases:
+        raise UsageError(f"{path}: no case succeeded in this session, so there is none to run again")
+    return {"recorded": Recorded(cases=tuple(cases.values()))}
+
+
+def _test(declaration: Declaration | Recorded) -> Any:
     def test(case: Case, measure: Callable[[Case], Record]) -> None:
         assert measure(case).success
 

@@ -56,8 +56,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A design file is a test module when it is named."""
-    if file_path.suffix == ".toml" and parent.session.isinitpath(file_path):
+    """A design file or a session's journal is a test module when it is named."""
+    ours = file_path.suffix == ".toml" or file_path.name == "journal.jsonl"
+    if ours and parent.session.isinitpath(file_path):
         from energy_plugin.designfile import DesignFile
 
         return DesignFile.from_parent(parent, path=file_path)

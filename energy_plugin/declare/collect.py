@@ -34,6 +34,13 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Exactly these cases, as an earlier session recorded them."""
+
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """What the options contribute to a declaration."""
 
@@ -66,12 +73,16 @@ def experiments(
     return mark(declared)
 
 
-def expand(declaration: Declaration, catalog: Catalog, given: Defaults) -> list[Case]:
+def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Defaults) -> list[Case]:
     """All cases of a declaration: models by treatments by replicates.
 
     Raises:
         UsageError: a model, hyperparameter or range is unknown.
     """
+    if isinstance(declaration, Recorded):
+        for program in (p for case in declaration.cases for p in case.programs):
+            catalog.model(f"{program.repository}/{program.model}")
+        return list(declaration.cases)
     design = declaration.design
     if design.kind == "options":
         if not given.mutate:
