@@ -59,10 +59,56 @@ def _parser() -> argparse.ArgumentParser:
         "--changed", action="store_true", help="run even if the sources have changed since"
     )
     reproduce.set_defaults(run=_reproduce)
+    _add_images(commands)
+    clean = commands.add_parser("clean", help="remove the containers of sessions that are dead")
+    clean.set_defaults(run=_clean)
     rebuild = commands.add_parser("rebuild", help="write a session's files anew from its journal")
     rebuild.add_argument("session", type=Path)
     rebuild.set_defaults(run=_rebuild)
     return parser
+
+
+def _add_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    images = commands.add_parser("images", help="container images of the repositories")
+    actions = images.add_subparsers(required=True, metavar="ACTION")
+    for name, text in {
+        "build": "build what is missing or of old sources",
+        "list": "what the engine has, and whether it is of the present sources",
+        "save": "write images into a file, for a machine without a registry",
+        "load": "read images from such a file",
+    }.items():
+        action = actions.add_parser(name, help=text)
+        action.add_argument("--images", type=Path, default=None, help="folder like images/")
+        if name in ("save", "load"):
+            action.add_argument("file", type=Path)
+        if name in ("build", "save"):
+            action.add_argument("names", nargs="*", metavar="NAME", help="repositories; default all")
+        if name == "build":
+            action.add_argument(
+                "--base",
+                default="local",
+                help="local (this Debian host's own files with its torch), plain (without torch), "
+                "cuda (the public PyTorch image) or any image with python3; default %(default)s",
+            )
+        action.set_defaults(run=_images, action=name)
+
+
+def _images(arguments: argparse.Namespace) -> int:
+    from energy_plugin.run.imagecommands import ACTIONS
+
+    ACTIONS[arguments.action](arguments)
+    return 0
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from energy_plugin.run.executors.engine import connect, sweep
+
+    client = connect()
+    try:
+        print(f"{sweep(client)} containers of dead sessions removed")
+    finally:
+        client.close()
+    return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -11,9 +11,11 @@ from energy_plugin.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     import pytest
 
-EXECUTORS = ("local",)
+EXECUTORS = ("local", "docker")
 METERS = ("perf", "nvml", "codecarbon", "calculator")
 REPORTS = ("auto", "always", "never")
+LEAST_MEMORY_GIB = 1 / 64
+"""A container with less does not even start."""
 ORDERS = ("blocks", "declared")
 VALUES = (
     "auto",
@@ -117,6 +119,27 @@ OPTIONS = (
         help="use at most N training rows in every case, 0 all",
     ),
     Option(
+        name="gpus",
+        kind="text",
+        default="",
+        metavar="UUIDS",
+        help="GPUs a container sees (comma-separated); executor docker only",
+    ),
+    Option(
+        name="memory",
+        kind="float",
+        default=0.0,
+        metavar="GIB",
+        help="memory of a container, 0 nine tenths of the host's; executor docker only",
+    ),
+    Option(
+        name="cpus",
+        kind="float",
+        default=0.0,
+        metavar="N",
+        help="processors' worth of time of a container, 0 all; executor docker only",
+    ),
+    Option(
         name="tdp",
         kind="text",
         default="",
@@ -166,6 +189,9 @@ class Options:
     images: Path | None
     data: Path | None
     limit: int | None
+    gpus: tuple[str, ...]
+    memory: float
+    cpus: float
     tdp: dict[str, float]
     replay: Path | None
     country: str
@@ -215,6 +241,7 @@ def read_options(config: pytest.Config) -> Options:
         images=_folder("images", values["images"], root),
         data=_folder("data", values["data"], root),
         limit=_at_least("limit", values["limit"], 0) or None,
+        **_container(values),
         tdp=read_tdp(values["tdp"]),
         replay=_path(values["replay"], root),
         country=values["country"],
@@ -246,6 +273,22 @@ def _base(config: pytest.Config, root: Path, name: str) -> Path:
     # Not rootpath: pytest takes the values of unknown options for paths when it looks for that.
     given = config.getoption(f"--energy-{name}") is not None
     return root if given or config.inipath is None else config.inipath.parent
+
+
+def _container(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of containers; without one they would say what nothing does."""
+    checked = {
+        "gpus": _names(values["gpus"]),
+        "memory": _at_least("memory", values["memory"], 0.0),
+        "cpus": _at_least("cpus", values["cpus"], 0.0),
+    }
+    if 0 < checked["memory"] < LEAST_MEMORY_GIB:
+        raise UsageError(f"--energy-memory {checked['memory']:g}: must be at least {LEAST_MEMORY_GIB:g} GiB")
+    given = [name for name, value in checked.items() if value]
+    if given and values["executor"] != "docker":
+        listed = ", ".join(f"--energy-{name}" for name in given)
+        raise UsageError(f"{listed}: only with --energy-executor docker")
+    return checked
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from energy_plugin.meters.protocols import Meter
     from energy_plugin.options import Options
     from energy_plugin.record.record import Record
+    from energy_plugin.run.executors.protocols import Executor
     from energy_plugin.run.session import Session
 
 MARK = "energy_experiments"
@@ -138,19 +139,30 @@ class State:
     def _session(self, cases: Sequence[Case]) -> Session:
         from energy_plugin.clock import SystemClock
         from energy_plugin.run.data import DataStore
-        from energy_plugin.run.executors.local import LocalExecutor
         from energy_plugin.run.session import Session
 
         self.data = DataStore(self.catalog, self.options.data)
         return Session(
             options=self.options,
             catalog=self.catalog,
-            executor=LocalExecutor(self.catalog, self.data),
+            executor=self._executor(),
             meters=self._meters(),
             clock=SystemClock(),
             plan=cases,
             root=self.config.inipath.parent if self.config.inipath else self.config.invocation_params.dir,
         )
+
+    def _executor(self) -> Executor:
+        if self.options.executor == "docker":
+            from energy_plugin.run.executors.container import limits
+            from energy_plugin.run.executors.docker import DockerExecutor
+
+            given = self.options
+            most = limits(given.memory, given.cpus, given.timeout, given.gpus)
+            return DockerExecutor(self.catalog, self.data, most)
+        from energy_plugin.run.executors.local import LocalExecutor
+
+        return LocalExecutor(self.catalog, self.data)
 
     def _meters(self) -> list[Meter]:
         from energy_plugin.meters.select import make_meters

@@ -107,7 +107,7 @@ class Repository:
         """SHA-256 over this folder's files and the shared contract: what the programs are made of."""
         contract = self.folder.parent / "base" / "contract.py"
         digest = hashlib.sha256()
-        for path in [*_source_files(self.folder), contract]:
+        for path in [*source_files(self.folder), contract]:
             digest.update(path.relative_to(self.folder.parent).as_posix().encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
         return digest.hexdigest()
@@ -325,7 +325,7 @@ def _tables(file: Path, table: Mapping[str, Any], key: str) -> dict[str, dict[st
     return value
 
 
-def _source_files(folder: Path) -> list[Path]:
+def source_files(folder: Path) -> list[Path]:
     """What git would keep: no caches, no hidden folders."""
 
     def hidden(path: Path) -> bool:

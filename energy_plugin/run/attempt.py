@@ -89,7 +89,11 @@ def attempt(
         readings=_readings(traces, outcomes, idle_window, setting.dead),
         order=setting.order,
         cooldown=setting.cooldown,
-        provenance={**provenance, "gpu_gauges": _gauges(traces, _joint(outcomes))},
+        provenance={
+            **provenance,
+            "gpu_gauges": _gauges(traces, _joint(outcomes)),
+            "programs": [dict(exit_.detail) for exit_ in exits],
+        },
         executor=executor.name,
     )
 
@@ -184,9 +188,13 @@ def _failure(program: Program, exit_: Exit, marks: Marks, setting: Setting) -> t
     if exit_.code is None:
         return reason or "not-started", why or "the program could not be started"
     if exit_.code < 0:
-        return reason or "signal", f"the program was ended by signal {-exit_.code}"
+        return reason or "signal", why or f"the program was ended by signal {-exit_.code}"
     if exit_.code > 0:
-        return reason or "exit-code", f"the program ended with exit code {exit_.code}"
+        return reason or "exit-code", why or f"the program ended with exit code {exit_.code}"
+    if reason:  # such as out-of-memory of a child whose parent went on
+        return reason, why or f"the executor says {reason}"
+    if exit_.detail.get("gpus") and marks.begin.get("device") == "cpu":
+        return "no-gpu", f"asked for GPU {', '.join(exit_.detail['gpus'])}, but the program ran on the CPU"
     if marks.fault:
         return "events", marks.fault
     final = marks.end.get("metrics", {})

@@ -1,0 +1,170 @@
+"""What a program's container is made of: mounts, limits, hardening. Pure: no engine is asked here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.errors import ExecutorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from energy_plugin.declare.case import Program
+    from energy_plugin.declare.catalog import Hyperparameter
+
+DATA, OUT, GO = "/data", "/out", "/go"
+PLAIN_USER = 1000
+"""Programs run as this user when the caller is root."""
+ORPHAN_S = 7 * 24 * 3600
+"""A program without --energy-timeout ends after this: it matters only once its session is dead."""
+ORPHAN_MARGIN_S = 60
+"""With --energy-timeout the container's own deadline lies this much later: the host ends it first."""
+KILL_AFTER_S = 5
+ENVIRONMENT = {
+    "HOME": "/tmp",
+    "USER": "wattwhy",  # the user has no line in /etc/passwd, which getpass would want
+    "LC_ALL": "C.UTF-8",
+    "MPLBACKEND": "Agg",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one container may use at most.
+
+    Attributes:
+        memory_bytes: without swap. ``cpus``: processors' worth of time, None for all.
+        deadline_s: the container ends itself after this.
+        gpus: UUIDs or indices of the GPUs it sees; none if empty.
+    """
+
+    memory_bytes: int
+    cpus: float | None = None
+    pids: int = 4096
+    shm_bytes: int = 2**30
+    tmp_bytes: int = 2**30
+    deadline_s: int = ORPHAN_S
+    gpus: tuple[str, ...] = ()
+
+
+def limits(memory_gib: float, cpus: float, timeout_s: float, gpus: Sequence[str]) -> Limits:
+    """Limits from the options; 0 GiB becomes nine tenths of this host's memory, 0 CPUs all of them."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Limits(
+        memory_bytes=round(memory_gib * 2**30) if memory_gib else host * 9 // 10,
+        cpus=cpus or None,
+        deadline_s=round(timeout_s) + ORPHAN_MARGIN_S if timeout_s else ORPHAN_S,
+        gpus=tuple(gpus),
+    )
+
+
+def user() -> tuple[int, int]:
+    """The caller's user and group, or a plain user's when the caller is root."""
+    return (os.getuid(), os.getgid()) if os.getuid() else (PLAIN_USER, PLAIN_USER)
+
+
+def arguments(program: Program, known: Mapping[str, Hyperparameter]) -> list[str]:
+    """The program's command line inside the container, after the image's entry point."""
+    argv = ["--model", program.model, "--data", DATA, "--output", f"{OUT}/output"]
+    for name in sorted(program.passed):
+        argv += [known[name].flag, repr(program.values[name])]
+    if program.limit is not None:
+        argv += ["--limit", str(program.limit)]
+    return argv
+
+
+def entrypoint(deadline_s: int, log: str, program: Sequence[str]) -> list[str]:
+    """A deadline first, so that an orphan ends by itself; then the log, written without the engine.
+
+    The engine's log pipe would cost processor time during the measurement and die with the engine.
+    """
+    shell = 'exec "$@" >>"$0" 2>&1'
+    return ["timeout", "-k", str(KILL_AFTER_S), str(deadline_s), "sh", "-c", shell, f"{OUT}/{log}", *program]
+
+
+def checked(path: Path, what: str) -> str:
+    """*path* as the engine takes it.
+
+    Raises:
+        ExecutorError: it is not absolute, does not exist, or holds a colon.
+    """
+    text = str(path)
+    if not path.is_absolute() or ":" in text or not path.exists():
+        raise ExecutorError(f"{what} {text!r}: must exist, be absolute and hold no colon")
+    return text
+
+
+def options(
+    *,
+    data: Path,
+    folder: Path,
+    name: str,
+    limits: Limits,
+    environment: Mapping[str, str],
+    go: Path | None = None,
+) -> dict[str, Any]:
+    """Arguments of ``containers.create`` beside image, command, entry point and labels.
+
+    Args:
+        data: read-only at ``/data``.
+        folder: the attempt's, writable at ``/out``.
+        name: of the log and events, without suffix.
+        limits: what the container may use.
+        environment: what the image sets itself; it wins over our defaults.
+        go: a pair's barrier file; its folder is read-only at ``/go``.
+    """
+    from docker.types import DeviceRequest, LogConfig, Mount
+
+    def bind(source: Path, target: str, what: str, *, read_only: bool) -> Mount:
+        return Mount(target, checked(source, what), type="bind", read_only=read_only)
+
+    mounts = [bind(data, DATA, "data folder", read_only=True)]
+    mounts += [bind(folder, OUT, "results folder", read_only=False)]
+    own = {"OMP_NUM_THREADS": "1", **ENVIRONMENT}
+    env = {key: value for key, value in own.items() if key not in environment or key in ENVIRONMENT}
+    env["WATTWHY_EVENTS"] = f"{OUT}/{name}.events.jsonl"
+    if go is not None:
+        mounts += [bind(go.parent, GO, "barrier folder", read_only=True)]
+        env["WATTWHY_GO"] = str(PurePosixPath(GO) / go.name)
+    uid, gid = user()
+    request = DeviceRequest(device_ids=list(limits.gpus), capabilities=[["gpu"]])
+    return {
+        "mounts": mounts,
+        "environment": env,
+        "user": f"{uid}:{gid}",
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": f"rw,nosuid,nodev,mode=1777,size={limits.tmp_bytes}"},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "init": True,  # else SIGTERM is ignored by the program as process 1
+        "pids_limit": limits.pids,
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_bytes,
+        "shm_size": limits.shm_bytes,
+        "log_config": LogConfig(type="json-file", config={"max-size": "1m"}),
+        **({"nano_cpus": round(limits.cpus * 1e9)} if limits.cpus else {}),
+        **({"device_requests": [request]} if limits.gpus else {}),
+    }
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the attempt's folder one that the container's user may write to."""
+    uid, gid = user()
+    for path in (folder, folder / "output"):
+        path.mkdir(parents=True, exist_ok=True)
+        if os.getuid() == 0:
+            os.chown(path, uid, gid)
+
+
+def readable(path: Path) -> bool:
+    """Whether the container's user may list *path*; the folders above it do not matter to a mount."""
+    uid, gid = user()
+    status = path.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+    return (status.st_mode >> shift) & 0o5 == 0o5

@@ -1,0 +1,156 @@
+"""The container engine: reach it, say clearly why not, and sweep what dead sessions left in it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from docker import DockerClient
+
+LABEL = "wattwhy"
+TIMEOUT_S = 120.0
+
+
+def connect() -> DockerClient:
+    """A client of the engine that ``DOCKER_HOST`` or the default socket names.
+
+    Raises:
+        UsageError: no engine answers there, or this user may not talk to it.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        return docker.from_env(timeout=int(TIMEOUT_S))
+    except DockerException as error:
+        if "Permission" in str(error):
+            raise UsageError(
+                f"no permission for the container engine at {where}: run as root, or add your user to "
+                "the group docker (sudo usermod -aG docker $USER) and log in again"
+            ) from None
+        raise UsageError(
+            f"no container engine answers at {where}: start Docker (sudo systemctl start docker), set "
+            "DOCKER_HOST to where it listens, or run without containers: --energy-executor local"
+        ) from None
+
+
+def check_same_machine(info: Mapping[str, Any]) -> None:
+    """Refuse an engine on another machine: its energy would not be on this machine's meters.
+
+    Raises:
+        UsageError: the engine's kernel is not this one (a remote host, or a virtual machine).
+    """
+    theirs, ours = info.get("KernelVersion"), platform.release()
+    if theirs != ours:
+        raise UsageError(
+            f"the container engine runs on another kernel ({theirs}, here {ours}): a remote host or a "
+            "virtual machine. Its energy is not on this machine's meters; use an engine of this host"
+        )
+
+
+def check_gpus(info: Mapping[str, Any], gpus: Sequence[str]) -> None:
+    """Refuse a GPU request that the engine cannot serve, before any run.
+
+    Raises:
+        UsageError: neither the NVIDIA runtime nor a CDI description of NVIDIA devices is there.
+    """
+    if not gpus or "nvidia" in (info.get("Runtimes") or {}):
+        return
+    folders = [Path(folder) for folder in info.get("CDISpecDirs") or ()]
+    if any(list(folder.glob("*nvidia*")) for folder in folders):
+        return
+    raise UsageError(
+        f"--energy-gpus {','.join(gpus)}: this container engine has no NVIDIA runtime. Install "
+        "nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker` and restart Docker"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The process a container belongs to; survives as labels when that process does not.
+
+    Attributes:
+        born: start time of the process in clock ticks since boot, against reused process ids.
+        pids: the process-id namespace: from another one, ``pid`` says nothing.
+    """
+
+    pid: str
+    boot: str
+    born: str
+    pids: str
+
+    def labels(self) -> dict[str, str]:
+        """As container labels."""
+        return {
+            f"{LABEL}.pid": self.pid,
+            f"{LABEL}.boot": self.boot,
+            f"{LABEL}.born": self.born,
+            f"{LABEL}.pids": self.pids,
+        }
+
+
+def owner() -> Owner:
+    """This process."""
+    pid = os.getpid()
+    return Owner(pid=str(pid), boot=_boot(), born=_born(str(pid)), pids=_namespace())
+
+
+def is_orphan(labels: Mapping[str, str], now_s: float) -> bool:
+    """Whether the process a container belongs to is gone.
+
+    From another process-id namespace of the same boot that cannot be seen; there only a deadline that
+    has passed tells.
+
+    Args:
+        labels: the container's.
+        now_s: seconds since the epoch.
+    """
+    if labels.get(f"{LABEL}.boot") != _boot():
+        return True
+    if labels.get(f"{LABEL}.pids") != _namespace():
+        return now_s > float(labels.get(f"{LABEL}.deadline", "inf"))
+    return _born(labels.get(f"{LABEL}.pid", "")) != labels.get(f"{LABEL}.born")
+
+
+def sweep(client: DockerClient) -> int:
+    """Remove the containers of sessions that are dead; how many."""
+    from docker.errors import APIError, NotFound
+
+    removed = 0
+    for container in client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
+        if is_orphan(container.labels, time.time()):
+            try:
+                container.remove(force=True, v=True)
+            except NotFound:
+                continue
+            except APIError as error:
+                raise UsageError(f"container {container.short_id} cannot be removed: {error}") from None
+            removed += 1
+    return removed
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _namespace() -> str:
+    return os.readlink("/proc/self/ns/pid")
+
+
+def _born(pid: str) -> str:
+    """Field 22 of ``/proc/PID/stat``; empty when there is no such process, or only its zombie."""
+    try:
+        after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if after[0] == "Z" else after[19]
