@@ -28,6 +28,6 @@ def test_path_of_the_container_alone_is_refused_with_the_mend() -> None:
 
 
 def test_own_container_is_found_by_its_hostname_file() -> None:
-    line = f"613 599 254:0 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw\n"
+    line = f"613 599 254:0 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/vda rw\n"
     assert own_container(line) == ID
     assert own_container("22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n") is None
