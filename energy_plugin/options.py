@@ -30,7 +30,7 @@ VALUES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One row of the table; ``kind`` is ``text``, ``int``, ``float`` or ``flag``."""
+    """One row of the table; ``kind`` is ``text``, ``list`` (repeatable), ``int``, ``float`` or ``flag``."""
 
     name: str
     kind: str
@@ -112,6 +112,13 @@ OPTIONS = (
         name="data", kind="text", default="", metavar="DIR", help="your own data: one folder a repository"
     ),
     Option(
+        name="checkout",
+        kind="list",
+        default="",
+        metavar="REPOSITORY=DIR",
+        help="run the original project in DIR in place of our program of REPOSITORY; repeatable",
+    ),
+    Option(
         name="limit",
         kind="int",
         default=0,
@@ -188,6 +195,7 @@ class Options:
     order: str
     images: Path | None
     data: Path | None
+    checkout: dict[str, Path]
     limit: int | None
     gpus: tuple[str, ...]
     memory: float
@@ -208,7 +216,11 @@ def add_options(parser: pytest.Parser) -> None:
             shown = option.metavar or ("|".join(option.choices) if option.choices else None)
             # Checked in Options, with the valid choices and the nearest guess; None lets ini speak.
             group.addoption(
-                option.flag, default=None, metavar=shown, help=f"{option.help} ({option.default})"
+                option.flag,
+                action="append" if option.kind == "list" else "store",
+                default=None,
+                metavar=shown,
+                help=f"{option.help} ({option.default})",
             )
         ini_type: Literal["bool", "string"] = "bool" if option.kind == "flag" else "string"
         parser.addini(option.ini, option.help, type=ini_type, default=None)
@@ -240,6 +252,7 @@ def read_options(config: pytest.Config) -> Options:
         order=values["order"],
         images=_folder("images", values["images"], root),
         data=_folder("data", values["data"], root),
+        checkout=_checkouts(values["checkout"], values["executor"], root),
         limit=_at_least("limit", values["limit"], 0) or None,
         **_container(values),
         tdp=read_tdp(values["tdp"]),
@@ -259,6 +272,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
         return option.default
     if option.kind == "flag":
         return bool(given)
+    if option.kind == "list":
+        return given if isinstance(given, str) else ",".join(given)
     try:
         value = TYPES[option.kind](given)
     except ValueError:
@@ -322,6 +337,24 @@ def _folder(name: str, text: str, root: Path) -> Path | None:
     if path is not None and not path.is_dir():
         raise UsageError(f"--energy-{name} {text}: no such folder")
     return path
+
+
+def _checkouts(text: str, executor: str, root: Path) -> dict[str, Path]:
+    """Folders by repository from ``NAME=DIR,NAME=DIR``; what is in them is checked with the catalogue."""
+    found: dict[str, Path] = {}
+    if text and executor != "local":
+        raise UsageError(f"--energy-checkout {text}: only with --energy-executor local")
+    for part in _names(text):
+        name, sign, folder = part.partition("=")
+        if not (name and sign and folder):
+            raise UsageError(f"--energy-checkout {part!r}: write REPOSITORY=DIR")
+        if name in found:
+            raise UsageError(f"--energy-checkout {part!r}: {name} is given twice")
+        path = (root / Path(folder).expanduser()).resolve()
+        if not path.is_dir():
+            raise UsageError(f"--energy-checkout {part}: no such folder: {path}")
+        found[name] = path
+    return found
 
 
 def read_tdp(text: str) -> dict[str, float]:

@@ -62,6 +62,10 @@ class State:
             from energy_plugin.declare.catalog import load_catalog
 
             self._catalog = load_catalog(self.options.images)
+            if self.options.checkout:
+                from energy_plugin.run.checkout import with_checkouts
+
+                self._catalog = with_checkouts(self._catalog, self.options.checkout, self.options.results)
         return self._catalog
 
     def parametrize(self, metafunc: pytest.Metafunc, marks: Sequence[pytest.Mark]) -> None:
@@ -142,6 +146,10 @@ class State:
         from energy_plugin.run.session import Session
 
         self.data = DataStore(self.catalog, self.options.data)
+        if self.options.checkout:
+            from energy_plugin.run.checkout import check_cases
+
+            check_cases(self.catalog, cases, self.data)
         return Session(
             options=self.options,
             catalog=self.catalog,
@@ -192,10 +200,19 @@ class State:
     def _show_header(self, session: Session) -> None:
         from energy_plugin.terminal import header
 
-        names = {p.repository for case in session.plan for p in case.programs}
-        folders = {name: str(self.data.folder(name)) for name in names}
+        models = {(p.repository, p.model) for case in session.plan for p in case.programs}
+        folders = {name: self._data_of(name, {m for n, m in models if n == name}) for name, _ in models}
         for line in header(session, folders):
             self.write(line)
+
+    def _data_of(self, name: str, models: set[str]) -> str:
+        repository = self.catalog.repositories[name]
+        if not repository.original:
+            return str(self.data.folder(name))
+        from energy_plugin.run.checkout import data_of
+
+        found = [data_of(repository, model, self.data).folder for model in sorted(models)]
+        return ", ".join(dict.fromkeys(str(folder or "in the checkout") for folder in found))
 
     def _register(self, session: Session) -> None:
         manager = self.config.pluginmanager

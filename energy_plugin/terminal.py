@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energy_plugin.run.host import host_line
 
@@ -58,10 +58,20 @@ def header(session: Session, data: dict[str, str]) -> Iterator[str]:
         yield f"energy: {line}"
     if not session.probed.direct:
         yield "energy: NO DIRECT METER LIVES HERE: joules are estimates; wattwhy doctor says how to mend it"
+    for name, entry in session.facts["catalogue"].items():
+        if original := entry.get("original"):
+            yield f"energy: {name} is the original in {original['folder']}, {revision(original)}"
     for name, where in sorted(data.items()):
         yield f"energy: data of {name}: {where}"
     left = span(session.estimate_s(session.plan))
     yield f"energy: {len(session.plan)} cases, about {left}; results in {session.folder}"
+
+
+def revision(original: dict[str, Any]) -> str:
+    """At which commit the user's checkout is, beside the one that its log patterns were made for."""
+    at = f"commit {original['commit'][:12]}" if original["commit"] else "no commit of its own"
+    changed = " with changes" if original["dirty"] else ""
+    return f"{at}{changed} (read: {original['commit_read']} of {original['origin']})"
 
 
 def channel_lines(channels: Sequence[Channel]) -> Iterator[str]:

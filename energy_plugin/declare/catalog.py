@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energy_plugin.declare.checkout import read_checkouts
 from energy_plugin.errors import FileError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from energy_plugin.declare.case import Value
+    from energy_plugin.declare.checkout import Checkout
 
 TYPES: dict[str, type[int] | type[float]] = {"int": int, "float": float}
 DISTRIBUTIONS = ("uniform", "log-uniform")
@@ -54,7 +56,12 @@ class Hyperparameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model of a repository, with what the plan needs to know about its cost."""
+    """A model of a repository, with what the plan needs to know about its cost.
+
+    Attributes:
+        original: it is run by the original in the user's checkout, and has only the hyperparameters
+            and metrics of that.
+    """
 
     repository: str
     name: str
@@ -65,6 +72,7 @@ class Model:
     cost: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
     utilisation: Mapping[str, Any] = field(default_factory=dict)
+    original: bool = False
 
     @property
     def path(self) -> str:
@@ -91,7 +99,13 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A folder in ``images/`` with its models."""
+    """A folder in ``images/`` with its models.
+
+    Attributes:
+        checkouts: by model, how an original in the user's own checkout would be run.
+        original: what is known of the user's checkout that is run in place of ``program``, with its
+            ``sources``; empty where none is given.
+    """
 
     name: str
     title: str
@@ -101,10 +115,14 @@ class Repository:
     framework: str
     models: Mapping[str, Model]
     metrics: Mapping[str, Mapping[str, Any]]
+    checkouts: Mapping[str, Checkout] = field(default_factory=dict)
+    original: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> str:
         """SHA-256 over this folder's files and the shared contract: what the programs are made of."""
+        if self.original:
+            return str(self.original["sources"])
         contract = self.folder.parent / "base" / "contract.py"
         digest = hashlib.sha256()
         for path in [*source_files(self.folder), contract]:
@@ -119,6 +137,7 @@ class Repository:
             "sources": self.sources,
             "metrics": {name: dict(metric) for name, metric in self.metrics.items()},
             "models": {name: _model_entry(model) for name, model in self.models.items()},
+            **({"original": dict(self.original)} if self.original else {}),
         }
 
 
@@ -223,6 +242,9 @@ def _repository(file: Path) -> Repository:
         framework=table.get("framework", ""),
         models=models,
         metrics=metrics,
+        checkouts=read_checkouts(
+            file, table, {model: list(models[model].hyperparameters) for model in models}, list(metrics)
+        ),
     )
 
 

@@ -105,11 +105,12 @@ def _program(
     model: Model, base: Mapping[str, Any], treatment: Mapping[str, Any], limit: int | None
 ) -> Program:
     changed = {name: model.hyperparameters[name].cast(value) for name, value in {**base, **treatment}.items()}
+    values = {**model.defaults(), **changed}
     return Program(
         repository=model.repository,
         model=model.name,
-        values={**model.defaults(), **changed},
-        passed=frozenset(changed),
+        values=values,
+        passed=frozenset(values if model.original else changed),  # an original's defaults may be others
         varied=tuple(treatment),
         limit=limit,
     )

@@ -191,6 +191,11 @@ def checked(design: Design) -> Design:
 def _known(model: Model, name: str) -> Hyperparameter:
     """The hyperparameter of that name or role."""
     found = model.hyperparameters.get(name) or model.by_role(name)
+    if found is None and model.original:
+        told = ", ".join(model.hyperparameters) or "nothing"
+        raise UsageError(
+            f"{model.path}: the original in your checkout cannot be told {name}; it can be told {told}"
+        )
     if found is None:
         raise UnknownNameError(f"hyperparameter of {model.path}", name, model.hyperparameters)
     return found

@@ -28,15 +28,21 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What a program said about itself; ``fault`` is empty when every line could be read."""
+    """What a program said about itself; ``fault`` is empty when every line could be read.
+
+    Attributes:
+        unc_ns: each mark lies within ± this; 0 where the program wrote it itself, large where it was
+            read from a log (``unc_ns`` of the event ``begin``).
+    """
 
     begin: Mapping[str, Any] = field(default_factory=dict)
     ready_ns: int | None = None
     epochs: tuple[Epoch, ...] = ()
     end: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
+    unc_ns: int = 0
 
-    def windows(self, program: Role, unc_ns: int = 0) -> list[Window]:
+    def windows(self, program: Role) -> list[Window]:
         """The training window (first epoch's start to last epoch's end) and one for each epoch."""
         if not self.epochs:
             return []
@@ -44,7 +50,8 @@ class Marks:
         spans = [("training", first.t0_ns, last.t1_ns)]
         spans += [(f"epoch:{epoch.number}", epoch.t0_ns, epoch.t1_ns) for epoch in self.epochs]
         return [
-            Window(program=program, name=name, t0_ns=t0, t1_ns=t1, unc_ns=unc_ns) for name, t0, t1 in spans
+            Window(program=program, name=name, t0_ns=t0, t1_ns=t1, unc_ns=self.unc_ns)
+            for name, t0, t1 in spans
         ]
 
 
@@ -57,6 +64,7 @@ def read_marks(path: Path) -> Marks:
     begin: dict[str, Any] = {}
     end: dict[str, Any] = {}
     ready_ns: int | None = None
+    unc_ns = 0
     epochs: list[Epoch] = []
     fault = "" if raw.endswith(b"\n") or not raw else "the last event line is torn"
     for number, line in enumerate(raw.split(b"\n"), start=1):
@@ -66,7 +74,7 @@ def read_marks(path: Path) -> Marks:
             event = json.loads(line)
             match event["event"]:
                 case "begin":
-                    begin = event
+                    begin, unc_ns = event, max(0, int(event.get("unc_ns", 0)))
                 case "ready":
                     ready_ns = int(event["t_ns"])
                 case "epoch":
@@ -77,7 +85,7 @@ def read_marks(path: Path) -> Marks:
                     raise ValueError(f"unknown event {other!r}")
         except (ValueError, KeyError, TypeError) as error:
             fault = fault or f"event line {number} cannot be read ({error}): {line[:80]!r}"
-    return Marks(begin=begin, ready_ns=ready_ns, epochs=tuple(epochs), end=end, fault=fault)
+    return Marks(begin=begin, ready_ns=ready_ns, epochs=tuple(epochs), end=end, fault=fault, unc_ns=unc_ns)
 
 
 def _epoch(event: Mapping[str, Any], earlier: list[Epoch]) -> Epoch:

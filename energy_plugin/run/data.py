@@ -51,9 +51,13 @@ class DataStore:
     def folder(self, name: str) -> Path:
         """The data folder of one repository."""
         if name not in self._found:
-            own = self._user / name if self._user else None
-            self._found[name] = own if own and own.is_dir() else self._prepared(name)
+            self._found[name] = self.own(name) or self._prepared(name)
         return self._found[name]
+
+    def own(self, name: str) -> Path | None:
+        """The user's own data folder of one repository, None where there is none."""
+        folder = self._user / name if self._user else None
+        return folder if folder and folder.is_dir() else None
 
     def _prepared(self, name: str) -> Path:
         repository = self._catalog.repositories[name]

@@ -274,7 +274,7 @@ def test_the_checkout_sets_what_it_says_and_reads_the_log() -> None:
     fields = {field for _, field, _, _ in string.Formatter().parse(checkout["command"]) if field}
     assert fields == set(checkout["sets"]) == set(TOML["hyperparameters"])
     tops = ", ".join(f"{k}: {0.3 + k / 100:.3f}" for k in range(1, 21))
-    (pattern,) = checkout["patterns"]["final"]
+    (pattern,) = checkout["patterns"]["first"]
     found = re.search(pattern, "{" + tops + "}", re.MULTILINE)
     assert found
     assert found.groupdict() == {

@@ -266,18 +266,17 @@ LOGS = {
         "{'loss': 0.41, 'epoch': 0.5}\n{'eval_loss': 0.6931, 'eval_runtime': 9.1, "
         "'eval_samples_per_second': 65.2, 'epoch': 1.0}\n"
         "{'train_runtime': 99.0, 'train_samples_per_second': 14.1, 'train_loss': 0.55, 'epoch': 1.0}\n",
-        {"loss": "0.6931", "epoch": "1.0"},
+        {"eval_loss": "0.6931"},
         {
             "eval_loss": "0.6931",
             "eval_samples_per_second": "65.2",
             "train_samples_per_second": "14.1",
-            "final_training_loss": "0.55",
         },
     ),
     "cnn": (
         "Epoch 2 - Training acc: 0.61 -Training loss: 0.64 - Val acc: 0.58 - Val loss: 0.67 - Time: 3.2s\n"
         "Accuracy: 0.6\nF-measure: 0.55\n",
-        {"loss": "0.64", "epoch": "2", "valid_accuracy": "0.58", "valid_loss": "0.67"},
+        {"loss": "0.64", "valid_accuracy": "0.58", "valid_loss": "0.67", "seconds": "3.2"},
         {"accuracy": "0.6", "f1": "0.55", "final_training_loss": "0.64"},
     ),
 }

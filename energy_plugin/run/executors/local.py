@@ -6,27 +6,35 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import signal
+import site
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
+from energy_plugin.run import checkout
 from energy_plugin.run.executors.protocols import Exit
+from energy_plugin.run.logmarks import LogMarks, pipe_chunks, tee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from energy_plugin.declare.case import Program
-    from energy_plugin.declare.catalog import Catalog
+    from energy_plugin.declare.catalog import Catalog, Repository
     from energy_plugin.run.data import DataStore
 
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "WATTWHY_")
+TO_ORIGINALS = ("PYTHONPATH", "TORCH_HOME", "HF_HOME", "NLTK_DATA")
 TERM_GRACE_S = 5.0
+LOG_GRACE_S = 5.0
+"""What left the process group can hold a log open for ever; it is waited for no longer than this."""
 
 
 class LocalJob:
@@ -47,7 +55,7 @@ class LocalJob:
         """Spawn it; a thread waits for its end and stamps the time."""
         t0_ns = time.monotonic_ns()
         try:
-            with self.log.open("ab") as log:
+            with self._output() as log:
                 self._process = subprocess.Popen(
                     self._argv,
                     stdin=subprocess.DEVNULL,
@@ -64,6 +72,10 @@ class LocalJob:
             target=self._wait, args=(self._process, t0_ns, spawned_ns - t0_ns, on_exit), daemon=True
         )
         self._waiter.start()
+
+    def _output(self) -> IO[bytes]:
+        """Where the program writes its log; closed here once it has it."""
+        return self.log.open("ab")
 
     def _wait(
         self, process: subprocess.Popen[bytes], t0_ns: int, spawn_ns: int, on_exit: Callable[[], None]
@@ -111,6 +123,46 @@ class LocalJob:
         return self._exit
 
 
+class OriginalJob(LocalJob):
+    """The original in a copy of the user's checkout; its log passes through here and becomes events.
+
+    Args:
+        scratch: folder of the copy, removed at the end. ``facts``: for the record.
+    """
+
+    def __init__(
+        self,
+        script: str,
+        env: Mapping[str, str],
+        folder: Path,
+        name: str,
+        *,
+        scratch: Path,
+        marks: LogMarks,
+        facts: Mapping[str, Any],
+    ) -> None:
+        super().__init__(["/bin/sh", "-c", script], env, folder, name)
+        self._scratch = scratch
+        self._marks = marks
+        self._facts = facts
+        self._reader: threading.Thread | None = None
+
+    def _output(self) -> IO[bytes]:
+        ours, theirs = os.pipe()
+        arguments = (pipe_chunks(ours), self.log, self.events, self._marks)
+        self._reader = threading.Thread(target=tee, args=arguments, daemon=True)
+        self._reader.start()
+        return os.fdopen(theirs, "wb")
+
+    def close(self) -> Exit:
+        """As of every job; then the rest of the log is read and the copy removed."""
+        exit_ = super().close()
+        if self._reader is not None:
+            self._reader.join(LOG_GRACE_S)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        return replace(exit_, detail=self._facts)
+
+
 class LocalExecutor:
     """Runs ``train.py`` with this interpreter; needs the extra ``train``."""
 
@@ -132,7 +184,7 @@ class LocalExecutor:
                     f"executor local needs {framework} in {sys.executable}: {why}. "
                     "Install it: pip install 'wattwhy[train]'"
                 )
-        self._data.check(repositories)
+        self._data.check(name for name in repositories if not self._catalog.repositories[name].original)
 
     def base(self) -> str:
         """Interpreter and torch version."""
@@ -146,18 +198,54 @@ class LocalExecutor:
         """Build command line and environment; nothing starts yet."""
         repository = self._catalog.repositories[program.repository]
         known = repository.models[program.model].hyperparameters
+        name = "training" if program.role == "a" else f"training_{program.role}"
         output = folder / "output"
         output.mkdir(parents=True, exist_ok=True)
+        if repository.original:
+            return self._original(repository, program, folder, name, go)
         argv = [sys.executable, "-u", str(repository.program), "--model", program.model]
         argv += ["--data", str(self._data.folder(program.repository)), "--output", str(output)]
         for name in sorted(program.passed):
             argv += [known[name].flag, repr(program.values[name])]
         if program.limit is not None:
             argv += ["--limit", str(program.limit)]
-        name = "training" if program.role == "a" else f"training_{program.role}"
-        return LocalJob(argv, self._environment(repository.folder, go), folder, name)
+        base = {"PYTHONPATH": str(repository.folder.parent / "base")}
+        return LocalJob(argv, self._environment(go) | base, folder, name)
 
-    def _environment(self, folder: Path, go: Path | None) -> dict[str, str]:
+    def _original(
+        self, repository: Repository, program: Program, folder: Path, name: str, go: Path | None
+    ) -> OriginalJob:
+        """Copy the user's checkout, which takes its time before the meters start, and say how to run it."""
+        table = repository.checkouts[program.model]
+        data = checkout.data_of(repository, program.model, self._data)
+        scratch = folder.resolve() / f"{name}.checkout"
+        work, home = scratch / "work", scratch / "home"
+        home.mkdir(parents=True)
+        checkout.copy(Path(repository.original["folder"]), work, table, data)
+        script = checkout.script(
+            table,
+            program,
+            work=str(work),
+            data=str(data.folder or ""),
+            output=str(folder.resolve() / "output"),
+        )
+        marks = LogMarks(
+            table,
+            begin=checkout.begin_facts(table, program),
+            end={"data_source": data.source, "weights": table.weights},
+        )
+        env = self._environment(go) | self._for_original() | checkout.environment(table, str(home))
+        facts = checkout.exit_facts(repository, table, script)
+        return OriginalJob(script, env, folder, name, scratch=scratch, marks=marks, facts=facts)
+
+    def _for_original(self) -> dict[str, str]:
+        """This interpreter as ``python3``, and what the user's own home holds: packages and caches."""
+        caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        own = {name: os.environ[name] for name in TO_ORIGINALS if name in os.environ}
+        return {**own, "PATH": path, "XDG_CACHE_HOME": caches, "PYTHONUSERBASE": site.getuserbase()}
+
+    def _environment(self, go: Path | None) -> dict[str, str]:
         env = {
             name: value
             for name, value in os.environ.items()
@@ -165,7 +253,7 @@ class LocalExecutor:
         }
         # One thread: two intra-op threads on two busy cores are 5 to 50 times slower.
         env.setdefault("OMP_NUM_THREADS", "1")
-        env |= {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(folder.parent / "base")}
+        env |= {"LC_ALL": "C.UTF-8"}
         return env | ({"WATTWHY_GO": str(go)} if go else {})
 
     def clean(self) -> int:
