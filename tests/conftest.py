@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.engine", "tests.boxes"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -97,7 +97,7 @@ def test_from_options_follows_the_command_line(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--energy-executor", "dokcer"], "Valid: local"),
+        (["--energy-executor", "dokcer"], "Valid: docker, local"),
         (["--energy-meters", "nvmll"], "Did you mean 'nvml'? Valid: calculator, codecarbon, nvml, perf"),
         (["--energy-tdp", "cpu=fast"], "write cpu=WATTS"),
         (["--energy-retries", "some"], "must be of type int"),

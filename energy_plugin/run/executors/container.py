@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from energy_plugin.declare.case import Program
     from energy_plugin.declare.catalog import Hyperparameter
+    from energy_plugin.run.executors.hostpath import HostPaths
 
 DATA, OUT, GO = "/data", "/out", "/go"
 PLAIN_USER = 1000
@@ -87,16 +88,15 @@ def entrypoint(deadline_s: int, log: str, program: Sequence[str]) -> list[str]:
     return ["timeout", "-k", str(KILL_AFTER_S), str(deadline_s), "sh", "-c", shell, f"{OUT}/{log}", *program]
 
 
-def checked(path: Path, what: str) -> str:
-    """*path* as the engine takes it.
+def checked(path: Path, what: str) -> Path:
+    """*path*, if the engine can mount it.
 
     Raises:
-        ExecutorError: it is not absolute, does not exist, or holds a colon.
+        ExecutorError: it is not absolute or does not exist.
     """
-    text = str(path)
-    if not path.is_absolute() or ":" in text or not path.exists():
-        raise ExecutorError(f"{what} {text!r}: must exist, be absolute and hold no colon")
-    return text
+    if not path.is_absolute() or not path.exists():
+        raise ExecutorError(f"{what} {str(path)!r}: must exist and be absolute")
+    return path
 
 
 def options(
@@ -106,6 +106,7 @@ def options(
     name: str,
     limits: Limits,
     environment: Mapping[str, str],
+    paths: HostPaths,
     go: Path | None = None,
 ) -> dict[str, Any]:
     """Arguments of ``containers.create`` beside image, command, entry point and labels.
@@ -115,19 +116,20 @@ def options(
         folder: the attempt's, writable at ``/out``.
         name: of the log and events, without suffix.
         limits: what the container may use.
-        environment: what the image sets itself; it wins over our defaults.
+        environment: what the image sets itself.
+        paths: as the engine must be given them.
         go: a pair's barrier file; its folder is read-only at ``/go``.
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
     def bind(source: Path, target: str, what: str, *, read_only: bool) -> Mount:
-        return Mount(target, checked(source, what), type="bind", read_only=read_only)
+        return Mount(target, str(paths.host(checked(source, what))), type="bind", read_only=read_only)
 
     mounts = [bind(data, DATA, "data folder", read_only=True)]
     mounts += [bind(folder, OUT, "results folder", read_only=False)]
-    own = {"OMP_NUM_THREADS": "1", **ENVIRONMENT}
-    env = {key: value for key, value in own.items() if key not in environment or key in ENVIRONMENT}
-    env["WATTWHY_EVENTS"] = f"{OUT}/{name}.events.jsonl"
+    env = {**ENVIRONMENT, "WATTWHY_EVENTS": f"{OUT}/{name}.events.jsonl"}
+    # Two intra-op threads on two busy cores are 5 to 50 times slower; an image may know better.
+    env |= {} if "OMP_NUM_THREADS" in environment else {"OMP_NUM_THREADS": "1"}
     if go is not None:
         mounts += [bind(go.parent, GO, "barrier folder", read_only=True)]
         env["WATTWHY_GO"] = str(PurePosixPath(GO) / go.name)

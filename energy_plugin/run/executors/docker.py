@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run.executors import cgroup, container, engine
 from energy_plugin.run.executors.cgroup import Counters
+from energy_plugin.run.executors.hostpath import HostPaths, host_paths
 from energy_plugin.run.executors.protocols import Exit
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class DockerExecutor:
         self._limits = limits
         self._client_: DockerClient | None = None
         self._images: dict[str, Image] = {}
+        self._paths = HostPaths(None)
         self._jobs: list[DockerJob] = []
 
     @property
@@ -227,7 +229,9 @@ class DockerExecutor:
         engine.check_gpus(info, self._limits.gpus)
         needed = [self._catalog.repositories[name] for name in sorted(repositories)]
         self._images = images.find(self._client, needed)
+        self._paths = host_paths(self._client)
         for name, path in self._data.check(repositories).items():
+            self._paths.host(path)
             if not container.readable(path):
                 uid, _ = container.user()
                 raise UsageError(
@@ -252,7 +256,13 @@ class DockerExecutor:
         known = self._catalog.repositories[program.repository].models[program.model].hyperparameters
         data = self._data.folder(program.repository).resolve()
         made = container.options(
-            data=data, folder=folder, name=name, limits=self._limits, environment=image.environment, go=go
+            data=data,
+            folder=folder,
+            name=name,
+            limits=self._limits,
+            environment=image.environment,
+            paths=self._paths,
+            go=go,
         )
         start = container.entrypoint(self._limits.deadline_s, f"{name}.log", image.entrypoint)
         try:
