@@ -40,7 +40,7 @@ class Outcome:
     Attributes:
         success: exit code 0, readable events, every final metric of the catalogue present.
         reason: stable code when not: ``exit-code``, ``timeout``, ``events``, ``no-metrics``,
-            ``not-started``, ``interrupted``, ``out-of-memory``.
+            ``not-started``, ``interrupted``, ``signal``, ``out-of-memory``, ``no-gpu``, ``engine-lost``.
         log: path of the log relative to the session folder.
         detail: one line for people.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -176,6 +177,26 @@ def test_end_is_seen_through_the_engine_where_the_process_is_not_visible(
     boxes.close()
     assert (end.code, end.cpu_s, end.detail["end_seen_by"]) == (1, None, "engine")
     assert end.unc_ns > 0
+
+
+def test_program_waits_at_the_barrier_until_the_host_opens_it(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "barrier").mkdir()
+    go = tmp_path / "barrier" / "go"
+    boxes = executor(built, tmp_path / "cache")
+    job = boxes.prepare(program("good"), tmp_path / "case", go=go)
+    ended = threading.Event()
+    job.start(ended.set)
+    while not (job.events.exists() and '"ready"' in job.events.read_text()):
+        assert not ended.wait(0.02)
+    assert not ended.wait(0.5)
+    assert read_marks(job.events).epochs == ()
+    opened_ns = time.monotonic_ns()
+    go.touch()
+    assert ended.wait(10)
+    assert job.close().code == 0
+    boxes.close()
+    late_ns = read_marks(job.events).epochs[0].t0_ns - opened_ns
+    assert 0 < late_ns < 50e6
 
 
 def test_gpus_are_requested_exactly_and_a_failing_start_leaves_no_container(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from requests.exceptions import ConnectionError as Refused
 
 from energy_plugin.declare.case import Program
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.record.marks import Marks
 from energy_plugin.run.attempt import Setting, _failure
 from energy_plugin.run.executors import container, engine
-from energy_plugin.run.executors.docker import _epoch_s
+from energy_plugin.run.executors.docker import DockerJob, _epoch_s
 from energy_plugin.run.executors.engine import LABEL, is_orphan, owner
 from energy_plugin.run.executors.hostpath import HostPaths
 from energy_plugin.run.executors.protocols import Exit
@@ -91,6 +93,11 @@ def test_limits_without_options_are_the_hosts_less_a_reserve() -> None:
     assert limits.deadline_s == container.ORPHAN_S
 
 
+def test_more_processors_than_there_are_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--energy-cpus 4096: this host has \d+"):
+        container.limits(0, 4096, 0, ())
+
+
 def test_deadline_in_the_container_lies_after_the_hosts_own() -> None:
     limits = container.limits(0, 0, 90, ())
     assert limits.deadline_s > 90
@@ -144,6 +151,49 @@ def test_gpus_need_the_runtime_or_a_description_of_nvidia_devices(tmp_path: Path
 def test_engines_time_stamp_is_read_to_the_millisecond() -> None:
     assert _epoch_s("2026-11-21T22:19:40.250000001Z") == pytest.approx(1795299580.25, abs=1e-3)
     assert _epoch_s("2026-11-21T22:19:40Z") == 1795299580.0
+
+
+# --- an engine that is lost ---------------------------------------------------------------------------
+
+
+class Lost:
+    """A container whose engine dies while it runs."""
+
+    id = "4f" * 32
+
+    def __init__(self) -> None:
+        self.attrs = {"State": {"Pid": 0}}
+        self.removed = 0
+
+    def start(self) -> None:
+        """The last that works."""
+
+    def reload(self) -> None:
+        """So does this."""
+
+    def wait(self, timeout: float | None) -> dict[str, int]:
+        raise Refused("connection refused")
+
+    def remove(self, *, force: bool, v: bool) -> None:
+        self.removed += 1
+        raise Refused("connection refused")
+
+
+def test_no_exit_code_is_made_up_when_the_engine_is_lost(tmp_path: Path) -> None:
+    lost = Lost()
+    ended = threading.Event()
+    job = DockerJob(lost, tmp_path, "training", {})  # type: ignore[arg-type]
+    job.start(ended.set)
+    assert ended.wait(5)
+    end = job.close()
+    assert (end.code, end.reason) == (None, "engine-lost: connection refused")
+    assert lost.removed == 1
+
+
+def test_job_that_never_started_says_why(tmp_path: Path) -> None:
+    job = DockerJob(Lost(), tmp_path, "training", {})  # type: ignore[arg-type]
+    job.kill("interrupted")
+    assert (job.close().code, job.close().reason) == (None, "interrupted")
 
 
 # --- judging ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from energy_plugin.errors import ExecutorError
+from energy_plugin.errors import ExecutorError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,13 @@ class Limits:
 
 
 def limits(memory_gib: float, cpus: float, timeout_s: float, gpus: Sequence[str]) -> Limits:
-    """Limits from the options; 0 GiB becomes nine tenths of this host's memory, 0 CPUs all of them."""
+    """Limits from the options; 0 GiB becomes nine tenths of this host's memory, 0 CPUs all of them.
+
+    Raises:
+        UsageError: more processors than the host has.
+    """
+    if cpus > (os.cpu_count() or 1):
+        raise UsageError(f"--energy-cpus {cpus:g}: this host has {os.cpu_count()}")
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Limits(
         memory_bytes=round(memory_gib * 2**30) if memory_gib else host * 9 // 10,

@@ -174,8 +174,8 @@ class DockerJob:
             state = self._container.attrs["State"]
             self._keep_log()
         except (DockerException, RequestException) as error:
-            # The end was seen, how it ended was not: never a success.
-            return _exit(end, code=-9, counters=self._counters, reason=f"engine-lost: {_said(error)}")
+            # The end was seen, how it ended was not: never a success, and no code is made up.
+            return _exit(end, code=None, counters=self._counters, reason=f"engine-lost: {_said(error)}")
         return _exit(end, code=code, counters=self._counters, reason=self._why(code, state, end))
 
     def _why(self, code: int, state: Mapping[str, Any], end: Exit) -> str:
@@ -310,12 +310,12 @@ class DockerExecutor:
             self._client_ = None
 
 
-def _exit(end: Exit, *, code: int, counters: Counters, reason: str) -> Exit:
+def _exit(end: Exit, *, code: int | None, counters: Counters, reason: str) -> Exit:
     from dataclasses import replace
 
     return replace(
         end,
-        code=128 - code if code in SIGNALS else code,
+        code=128 - code if code is not None and code in SIGNALS else code,
         cpu_s=counters.cpu_s,
         memory_peak_bytes=counters.memory_peak_bytes,
         reason=reason,

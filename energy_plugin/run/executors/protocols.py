@@ -17,12 +17,15 @@ class Exit:
     """How a program ended.
 
     Attributes:
-        code: exit code; negative the signal that ended it; None when it never started.
+        code: exit code; negative the signal that ended it; None when it never started or only the
+            engine that was lost knew.
         t0_ns: CLOCK_MONOTONIC just before the spawn. ``t1_ns``: when it was reaped.
         unc_ns: how far either edge can be off.
         cpu_s: user and system CPU seconds of the program and its waited-for children.
-        memory_peak_bytes: largest resident memory.
-        reason: ``timeout``, ``out-of-memory``, ``killed`` where the executor knows; else empty.
+        memory_peak_bytes: largest resident memory; of a container all its memory, page cache included.
+        reason: ``timeout``, ``out-of-memory``, ``engine-lost``, ``killed`` where the executor knows;
+            else empty.
+        detail: what else the executor knows, for the record's provenance.
     """
 
     code: int | None
@@ -45,7 +48,7 @@ class Job(Protocol):
         """Start it; ``on_exit`` is called from another thread once it has ended."""
 
     def poll(self) -> Exit | None:
-        """How it ended, None while it runs."""
+        """How it ended, None while it runs; its exit code may be known only after :meth:`close`."""
 
     def kill(self, reason: str) -> None:
         """End it with all its descendants, and remember why."""
