@@ -85,7 +85,10 @@ def _with_original(repository: Repository, folder: Path, results: Path) -> Repos
 
 def _told(model: Model, table: Checkout) -> Model:
     known = {name: model.hyperparameters[name] for name in table.sets}
-    return replace(model, original=True, hyperparameters=known, metrics=table.patterns.metrics)
+    epochs, cost = model.by_role("epochs"), dict(model.cost)
+    if epochs and epochs.name not in known and "epoch_s" in cost:
+        cost["epoch_s"] *= epochs.default  # none to set: the guess is of all it will run
+    return replace(model, original=True, hyperparameters=known, metrics=table.patterns.metrics, cost=cost)
 
 
 def _script(table: Checkout) -> str:

@@ -41,7 +41,7 @@ class DataStore:
             UsageError: the user's folder holds none of them, or preparing failed.
         """
         names = sorted(set(repositories))
-        if self._user and not any((self._user / name).is_dir() for name in names):
+        if names and self._user and not any((self._user / name).is_dir() for name in names):
             wanted = ", ".join(f"{self._user.name}/{name}" for name in names)
             raise UsageError(
                 f"--energy-data {self._user}: expected a folder for a repository there: {wanted}"

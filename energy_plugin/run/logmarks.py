@@ -132,21 +132,33 @@ def _number(text: str | None) -> float | None:
 
 
 class Lines:
-    """Cuts bytes into lines, which end at a line feed or a carriage return; empty ones are left out."""
+    """Cuts bytes into lines, which end at a line feed or a carriage return; empty ones are left out.
+
+    A progress bar ends its line only when it draws the next: a line is stamped when its last byte
+    came, not its end.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._rest_ns = 0
 
-    def feed(self, chunk: bytes) -> list[str]:
-        """The lines that *chunk* completes."""
-        *whole, self._rest = ENDS.split(self._rest + chunk)
+    def feed(self, chunk: bytes, t_ns: int) -> list[tuple[str, int]]:
+        """The lines that *chunk*, arrived at *t_ns*, completes, each with its time."""
+        first, *others = ENDS.split(chunk)
+        if first:
+            self._rest, self._rest_ns = self._rest + first, t_ns
+        whole = []
+        for piece in others:
+            whole.append((self._rest, self._rest_ns))
+            self._rest, self._rest_ns = piece, t_ns
         if len(self._rest) > LONGEST:
-            whole, self._rest = [*whole, self._rest], b""
-        return [line.decode("utf-8", errors="replace") for line in whole if line]
+            whole.append((self._rest, self._rest_ns))
+            self._rest = b""
+        return [(line.decode("utf-8", errors="replace"), at_ns) for line, at_ns in whole if line]
 
-    def rest(self) -> list[str]:
+    def rest(self) -> list[tuple[str, int]]:
         """The last line, if it never ended."""
-        return self.feed(b"\n")
+        return self.feed(b"\n", self._rest_ns)
 
 
 def tee(chunks: Iterable[bytes], log: Path, events: Path, marks: LogMarks) -> None:
@@ -170,10 +182,10 @@ def tee(chunks: Iterable[bytes], log: Path, events: Path, marks: LogMarks) -> No
                 t_ns = time.monotonic_ns()
                 log_file.write(chunk)
                 log_file.flush()
-                for line in lines.feed(chunk):
-                    emit(marks.feed(line, t_ns))
-            for line in lines.rest():
-                emit(marks.feed(line, time.monotonic_ns()))
+                for line, at_ns in lines.feed(chunk, t_ns):
+                    emit(marks.feed(line, at_ns))
+            for line, at_ns in lines.rest():
+                emit(marks.feed(line, at_ns))
             emit([marks.end(time.monotonic_ns())])
     except OSError:
         return

@@ -221,7 +221,11 @@ class LocalExecutor:
         scratch = folder.resolve() / f"{name}.checkout"
         work, home = scratch / "work", scratch / "home"
         home.mkdir(parents=True)
-        checkout.copy(Path(repository.original["folder"]), work, table, data)
+        try:
+            checkout.copy(Path(repository.original["folder"]), work, table, data)
+        except ExecutorError:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         script = checkout.script(
             table,
             program,
