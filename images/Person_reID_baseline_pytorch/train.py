@@ -84,7 +84,7 @@ class Fit:
             logits = self.net(scaled(images))
             loss = torch.stack([functional.cross_entropy(part, self.labels[rows]) for part in logits]).sum()
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             total += loss.detach() * len(rows)
         self.schedule.step()

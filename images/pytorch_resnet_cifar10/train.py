@@ -70,7 +70,7 @@ class Fit:
             crops = cropped(images[rows], *draws.crops[:, chosen].to(images.device))
             loss = functional.cross_entropy(self.net(scaled(crops)), labels[rows])
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             total += loss.detach() * len(rows)
         self.schedule.step()
