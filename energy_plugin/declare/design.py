@@ -95,9 +95,8 @@ class Design:
         return values
 
     def _draw(self, model: Model, hyperparameter: Hyperparameter, seed: str) -> Value:
-        """One seeded value, at four figures: an id a person can read is also exactly what is run."""
-        value = _at(self._range(model, hyperparameter), random.Random(seed).random())
-        return hyperparameter.cast(float(f"{value:.4g}"))
+        """One seeded value of the range."""
+        return hyperparameter.cast(_at(self._range(model, hyperparameter), random.Random(seed).random()))
 
     def _joint(self, model: Model, seed: int) -> list[Treatment]:
         """All chosen hyperparameters drawn together, each draw distinct and not the base."""
@@ -202,7 +201,15 @@ def _known(model: Model, name: str) -> Hyperparameter:
 
 
 def _at(span: Range, share: float) -> float:
-    """The value at *share* (0..1) of the range, even in value or in its logarithm."""
+    """The value at *share* (0..1) of the range, even in value or in its logarithm.
+
+    The ends are exact; between them values have four figures, so that an id a person can read is
+    also exactly what is run.
+    """
+    if share in (0.0, 1.0):
+        return span.high if share else span.low
     if span.distribution == "log-uniform":
-        return math.exp(math.log(span.low) + share * (math.log(span.high) - math.log(span.low)))
-    return span.low + share * (span.high - span.low)
+        value = math.exp(math.log(span.low) + share * (math.log(span.high) - math.log(span.low)))
+    else:
+        value = span.low + share * (span.high - span.low)
+    return float(f"{value:.4g}")
