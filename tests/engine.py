@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from energy_plugin.errors import UsageError
-from energy_plugin.run.executors.engine import connect
+from energy_plugin.run.executors.engine import connect, knock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,14 +54,11 @@ def private_engine() -> Iterator[str]:
 
 
 def _await(address: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
-    import docker
-    from docker.errors import DockerException
-
     deadline = time.monotonic() + READY_S
     while daemon.poll() is None and time.monotonic() < deadline:
         try:
-            docker.DockerClient(base_url=address).close()
-        except DockerException:
+            knock(address)
+        except OSError:
             time.sleep(0.1)
         else:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "wattwhy"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 TIMEOUT_S = 120.0
 
 
@@ -29,19 +31,31 @@ def connect() -> DockerClient:
     import docker
     from docker.errors import DockerException
 
-    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    where = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
     try:
+        knock(where)
         return docker.from_env(timeout=int(TIMEOUT_S))
-    except DockerException as error:
-        if "Permission" in str(error):
-            raise UsageError(
-                f"no permission for the container engine at {where}: run as root, or add your user to "
-                "the group docker (sudo usermod -aG docker $USER) and log in again"
-            ) from None
+    except PermissionError:
+        raise UsageError(
+            f"no permission for the container engine at {where}: run as root, or add your user to "
+            "the group docker (sudo usermod -aG docker $USER) and log in again"
+        ) from None
+    except (DockerException, OSError):
         raise UsageError(
             f"no container engine answers at {where}: start Docker (sudo systemctl start docker), set "
             "DOCKER_HOST to where it listens, or run without containers: --energy-executor local"
         ) from None
+
+
+def knock(where: str) -> None:
+    """Connect once to a local socket: its error says more than the client's, which leaves a socket open.
+
+    Raises:
+        OSError: nobody listens there, or this user may not connect.
+    """
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(where.removeprefix("unix://"))
 
 
 def check_same_machine(info: Mapping[str, Any]) -> None:
