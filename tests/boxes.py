@@ -149,7 +149,7 @@ def write_boxed(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def plain(engine: DockerClient) -> Base:
     """A base image without torch."""
-    return baseimage.ensure(engine, with_torch=False, say=print)
+    return baseimage.ensure(engine, "plain", print)
 
 
 @pytest.fixture

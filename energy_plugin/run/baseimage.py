@@ -22,6 +22,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from energy_plugin.errors import UsageError
 from energy_plugin.run.images import BASE, BASE_IS, Base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from docker import DockerClient
 
@@ -37,28 +38,50 @@ NAME = "wattwhy-base"
 RECIPE = 1
 """Raised when the same packages would make another image."""
 SEEDS = ("bash", "dash", "coreutils", "base-files", "base-passwd", "libstdc++6", "libgcc-s1", "libgomp1")
-DISTRIBUTIONS = ("torch", "numpy")
 LEFT_OUT_OF_SYSTEM = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/")
 LEFT_OUT_OF_SITE = ("torch/include/", "torch/share/", "torch/test/", "torch/bin/test_")
+PROJECT = "wattwhy"
+NEVER_IMPORTED = {"jupyter"}
+"""What dibs-lib asks for and never imports: half of all packages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a base of this kind holds beside Python and a shell.
+
+    Attributes:
+        packages: Debian packages that must be installed on this host.
+        distributions: Python distributions with all they require.
+    """
+
+    packages: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
+
+
+KINDS = {
+    "plain": Kind(),
+    "local": Kind(distributions=("torch", "numpy")),
+    "driver": Kind(packages=("linux-perf", "graphviz"), distributions=(PROJECT,)),
+}
 MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 """Folders that are links into ``/usr`` today; a file listed below one must be stored below ``/usr``."""
 SYSTEM_FILES = ("etc/passwd", "etc/group", "etc/nsswitch.conf", "etc/ld.so.cache", "etc/ld.so.conf")
 ENVIRONMENT = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def ensure(client: DockerClient, *, with_torch: bool, say: Callable[[str], None]) -> Base:
-    """The local base, imported into the engine unless it is there already.
+def ensure(client: DockerClient, kind: str, say: Callable[[str], None]) -> Base:
+    """The base of one of :data:`KINDS`, imported into the engine unless it is there already.
 
     Raises:
-        UsageError: this host is not Debian's kin, or the running Python is not the distribution's.
+        UsageError: this host is not Debian's kin, the running Python is not the distribution's, or
+            something that belongs in is not installed.
     """
     from docker.errors import ImageNotFound
 
-    kind = "local" if with_torch else "plain"
-    packages = debian_packages()
-    distributions = python_distributions() if with_torch else {}
+    packages = debian_packages(KINDS[kind].packages)
+    distributions = python_distributions(KINDS[kind].distributions)
     base_id = f"{kind}-{_digest(packages, distributions)}"
-    torch = f" torch{distributions['torch'].version}" if with_torch else ""
+    torch = f" torch{distributions['torch'].version}" if "torch" in distributions else ""
     base = Base(name=f"{NAME}:{base_id}", id=base_id, is_=f"python{platform.python_version()}{torch}")
     try:
         client.images.get(base.name)
@@ -78,11 +101,11 @@ def _digest(packages: dict[str, str], distributions: dict[str, importlib.metadat
 # --- what goes in -----------------------------------------------------------------------------------
 
 
-def debian_packages() -> dict[str, str]:
-    """Name to version of the installed packages that Python and a shell need here.
+def debian_packages(wanted: Sequence[str] = ()) -> dict[str, str]:
+    """Name to version of the installed packages that Python, a shell and *wanted* need here.
 
     Raises:
-        UsageError: no dpkg, or the running Python belongs to no package.
+        UsageError: no dpkg, a wanted package is not installed, or the running Python belongs to none.
     """
     if not shutil.which("dpkg-query"):
         raise UsageError(
@@ -92,7 +115,10 @@ def debian_packages() -> dict[str, str]:
     python = _python_package()
     depends, versions, provided = _installed()
     chosen: set[str] = set()
-    waiting = [python, *(seed for seed in SEEDS if seed in versions)]
+    absent = [name for name in wanted if name not in versions]
+    if absent:
+        raise UsageError(f"this base needs packages of the host: sudo apt-get install {' '.join(absent)}")
+    waiting = [python, *wanted, *(seed for seed in SEEDS if seed in versions)]
     while waiting:
         name = waiting.pop()
         if name not in chosen:
@@ -139,8 +165,8 @@ def _bare(text: str) -> str:
     return text.strip().partition(" ")[0].partition(":")[0]
 
 
-def python_distributions() -> dict[str, importlib.metadata.Distribution]:
-    """torch, numpy and all they require, as the running interpreter has them.
+def python_distributions(wanted: Sequence[str]) -> dict[str, importlib.metadata.Distribution]:
+    """*wanted* and all they require, as the running interpreter has them; this project itself left out.
 
     Raises:
         UsageError: one of them is not installed.
@@ -149,19 +175,20 @@ def python_distributions() -> dict[str, importlib.metadata.Distribution]:
     from packaging.utils import canonicalize_name
 
     found: dict[str, importlib.metadata.Distribution] = {}
-    waiting = list(DISTRIBUTIONS)
+    waiting = list(wanted)
     while waiting:
         name = canonicalize_name(waiting.pop())
-        if name in found:
+        if name in found or name in NEVER_IMPORTED:
             continue
         try:
             found[name] = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             raise UsageError(
-                f"--base local needs {name} in {sys.executable}: pip install 'wattwhy[train]'"
+                f"this base needs {name} in {sys.executable}: pip install 'wattwhy[train]'"
             ) from None
         needs = (Requirement(text) for text in found[name].requires or ())
         waiting += [n.name for n in needs if n.marker is None or n.marker.evaluate({"extra": ""})]
+    found.pop(PROJECT, None)
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from energy_plugin.declare.catalog import load_catalog
-from energy_plugin.run import images
+from energy_plugin.run import driverimage, images
 from energy_plugin.run.executors.engine import connect
 
 if TYPE_CHECKING:
@@ -27,13 +28,21 @@ def _engine() -> Iterator[DockerClient]:
 
 
 def build(arguments: argparse.Namespace) -> None:
-    """Build the named repositories, all if none is named, on the base asked for."""
-    repositories = images.choose(load_catalog(arguments.images), arguments.names)
+    """Build the named repositories, all if none is named, on the base asked for; ``driver`` when named."""
+    names = [name for name in arguments.names if name != driverimage.NAME]
+    repositories = (
+        [] if arguments.names and not names else images.choose(load_catalog(arguments.images), names)
+    )
     with _engine() as client:
-        base = images.resolve_base(client, arguments.base, _say)
-        for repository in repositories:
+        makers = []
+        if repositories:
+            base = images.resolve_base(client, arguments.base, _say)
+            makers = [partial(images.build, client, repository, base, _say) for repository in repositories]
+        if driverimage.NAME in arguments.names:
+            makers.append(partial(driverimage.build, client, arguments.base, _say))
+        for make in makers:
             started = time.monotonic()
-            tag, built = images.build(client, repository, base, _say)
+            tag, built = make()
             if built:
                 _say(f"{tag}: built in {time.monotonic() - started:.1f} s")
 

@@ -150,7 +150,7 @@ def resolve_base(client: DockerClient, name: str, say: Callable[[str], None]) ->
     if name in ("local", "plain"):
         from energy_plugin.run import baseimage
 
-        return baseimage.ensure(client, with_torch=name == "local", say=say)
+        return baseimage.ensure(client, name, say)
     wanted = CUDA_BASE if name == "cuda" else name
     try:
         image = client.images.get(wanted)
@@ -183,24 +183,49 @@ def build(
     Raises:
         UsageError: the build failed, with its last lines; or the base cannot run these programs.
     """
-    from docker.errors import ImageNotFound
-
     if base.id.startswith("plain-") and repository.framework:
         raise UsageError(f"--base plain has no {repository.framework}, which {repository.name} needs")
     tag = tag_of(repository, base.id)
+    recipe = Recipe(
+        tag=tag,
+        sources=repository.sources,
+        dockerfile=f"{repository.folder.name}/Dockerfile",
+        context=lambda: context(repository.folder),
+    )
+    return tag, make(client, recipe, base, say)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one image is built; ``context`` packs what the Dockerfile may copy."""
+
+    tag: str
+    sources: str
+    dockerfile: str
+    context: Callable[[], io.BytesIO]
+
+
+def make(client: DockerClient, recipe: Recipe, base: Base, say: Callable[[str], None]) -> bool:
+    """Build the image unless the engine has it already; whether it was built now.
+
+    Raises:
+        UsageError: the build failed, with its last lines.
+    """
+    from docker.errors import ImageNotFound
+
     try:
-        present = client.images.get(tag)
+        present = client.images.get(recipe.tag)
     except ImageNotFound:
         present = None
-    if present is not None and present.labels.get(SOURCES) == repository.sources:
-        say(f"{tag}: up to date")
-        return tag, False
-    say(f"{tag}: building on {base.name}")
-    _run_build(client, repository, base, tag)
-    return tag, True
+    if present is not None and present.labels.get(SOURCES) == recipe.sources:
+        say(f"{recipe.tag}: up to date")
+        return False
+    say(f"{recipe.tag}: building on {base.name}")
+    _run_build(client, recipe, base)
+    return True
 
 
-def _run_build(client: DockerClient, repository: Repository, base: Base, tag: str) -> None:
+def _run_build(client: DockerClient, recipe: Recipe, base: Base) -> None:
     from docker.errors import APIError
 
     import energy_plugin
@@ -208,17 +233,17 @@ def _run_build(client: DockerClient, repository: Repository, base: Base, tag: st
     lines: list[str] = []
     try:
         for event in client.api.build(
-            fileobj=context(repository.folder),
+            fileobj=recipe.context(),
             custom_context=True,
-            dockerfile=f"{repository.folder.name}/Dockerfile",
+            dockerfile=recipe.dockerfile,
             buildargs={"BASE_IMAGE": base.name},
             labels={
                 "org.opencontainers.image.version": energy_plugin.__version__,
-                SOURCES: repository.sources,
+                SOURCES: recipe.sources,
                 BASE: base.id,
                 BASE_IS: base.is_,
             },
-            tag=tag,
+            tag=recipe.tag,
             rm=True,
             forcerm=True,
             decode=True,
@@ -226,9 +251,9 @@ def _run_build(client: DockerClient, repository: Repository, base: Base, tag: st
             lines.append(str(event.get("stream", "")))
             if "error" in event:
                 shown = " / ".join("".join(lines).strip().splitlines()[-3:])
-                raise UsageError(f"{tag} could not be built: {event['error']} ({shown})")
+                raise UsageError(f"{recipe.tag} could not be built: {event['error']} ({shown})")
     except APIError as error:
-        raise UsageError(f"{tag} could not be built: {error.explanation or error}") from None
+        raise UsageError(f"{recipe.tag} could not be built: {error.explanation or error}") from None
 
 
 def context(folder: Path) -> io.BytesIO:
@@ -244,12 +269,12 @@ def context(folder: Path) -> io.BytesIO:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path in [*source_files(folder), folder.parent / "base" / "contract.py"]:
-            tar.add(path, path.relative_to(folder.parent).as_posix(), filter=_plain)
+            tar.add(path, path.relative_to(folder.parent).as_posix(), filter=plain_member)
     packed.seek(0)
     return packed
 
 
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def plain_member(member: tarfile.TarInfo) -> tarfile.TarInfo:
     """Root's, readable by all, whatever the umask of the checkout was; no time, so the same every time."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""

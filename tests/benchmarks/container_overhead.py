@@ -53,7 +53,7 @@ def prepared(folder: Path) -> str:
     write_boxed(folder)
     client = connect()
     try:
-        base = baseimage.ensure(client, with_torch=False, say=print)
+        base = baseimage.ensure(client, "plain", print)
         return images.build(client, load_catalog(folder).repositories["boxed"], base, print)[0]
     finally:
         client.close()

@@ -133,7 +133,7 @@ def test_plain_base_is_refused_for_programs_that_need_a_framework(engine: Docker
 @pytest.mark.train
 def test_network_trains_in_a_container_on_the_local_base(project: Project, engine: DockerClient) -> None:
     started = time.monotonic()
-    base = ensure(engine, with_torch=True, say=print)
+    base = ensure(engine, "local", print)
     assert time.monotonic() - started < 120
     catalog = load_catalog()
     for repository in catalog.repositories.values():
