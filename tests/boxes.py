@@ -86,6 +86,7 @@ def probe(training):
         "capabilities": [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd")],
         "no_new_privileges": status["NoNewPrivs"].strip(),
         "refused": {f"{at}/new": refusal(f"{at}/new") for at in ("", "/app", "/etc", "/data", "/tmp")},
+        "root_is_read_only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
         "init": Path("/proc/1/comm").read_text().strip(),
         "shm": os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize,
     }

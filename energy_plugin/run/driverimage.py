@@ -45,7 +45,11 @@ def build(client: DockerClient, base_name: str, say: Callable[[str], None]) -> t
     sources = _digest(CHECKOUT, files)
     tag = f"{PREFIX}{NAME}:{sources[:12]}-{base.id}"
     recipe = Recipe(
-        tag=tag, sources=sources, dockerfile="Dockerfile", context=lambda: _context(CHECKOUT, files)
+        tag=tag,
+        sources=sources,
+        dockerfile="Dockerfile",
+        context=lambda: _context(CHECKOUT, files),
+        network=base_name != "local",
     )
     return tag, make(client, recipe, base, say)
 

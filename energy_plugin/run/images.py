@@ -197,12 +197,18 @@ def build(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one image is built; ``context`` packs what the Dockerfile may copy."""
+    """How one image is built.
+
+    Attributes:
+        context: packs what the Dockerfile may copy.
+        network: whether its steps may reach one; programs' images never need to.
+    """
 
     tag: str
     sources: str
     dockerfile: str
     context: Callable[[], io.BytesIO]
+    network: bool = False
 
 
 def make(client: DockerClient, recipe: Recipe, base: Base, say: Callable[[str], None]) -> bool:
@@ -244,6 +250,7 @@ def _run_build(client: DockerClient, recipe: Recipe, base: Base) -> None:
                 BASE_IS: base.is_,
             },
             tag=recipe.tag,
+            network_mode=None if recipe.network else "none",
             rm=True,
             forcerm=True,
             decode=True,

@@ -87,6 +87,7 @@ def test_program_is_alone_and_powerless(box_project: Project, monkeypatch: pytes
     assert facts["interfaces"] == ["lo"]
     assert facts["capabilities"] == ["0000000000000000"] * 3
     assert facts["no_new_privileges"] == "1"
+    assert facts["root_is_read_only"]  # and not only closed to this user
     refused = facts["refused"]
     assert refused.pop("/tmp/new") == ""
     assert set(refused.values()) <= {"Read-only file system", "Permission denied"}

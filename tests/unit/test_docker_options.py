@@ -17,7 +17,7 @@ from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.record.marks import Marks
 from energy_plugin.run.attempt import Setting, _failure
 from energy_plugin.run.executors import container, engine
-from energy_plugin.run.executors.docker import DockerJob, _epoch_s
+from energy_plugin.run.executors.dockerjob import DockerJob, _epoch_s
 from energy_plugin.run.executors.engine import LABEL, is_orphan, owner
 from energy_plugin.run.executors.hostpath import HostPaths
 from energy_plugin.run.executors.protocols import Exit

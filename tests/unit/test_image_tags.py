@@ -129,10 +129,9 @@ def test_local_base_needs_the_distributions_python(monkeypatch: pytest.MonkeyPat
         baseimage.debian_packages()
 
 
-def test_local_base_needs_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseimage, "DISTRIBUTIONS", ("no-such-distribution",))
+def test_local_base_needs_its_distributions() -> None:
     with pytest.raises(UsageError, match=r"needs no-such-distribution.*pip install 'wattwhy\[train\]'"):
-        baseimage.python_distributions()
+        baseimage.python_distributions(("no-such-distribution",))
 
 
 def test_sources_without_a_compiled_form_get_one(tmp_path: Path) -> None:

@@ -58,6 +58,19 @@ def knock(where: str) -> None:
             line.connect(where.removeprefix("unix://"))
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What calls of the client raise: the engine's refusals, and a connection that broke."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    return DockerException, RequestException
+
+
+def said(error: Exception) -> str:
+    """The engine's own sentence, without the client's wrapping."""
+    return str(getattr(error, "explanation", None) or error).strip()
+
+
 def check_same_machine(info: Mapping[str, Any]) -> None:
     """Refuse an engine on another machine: its energy would not be on this machine's meters.
 
