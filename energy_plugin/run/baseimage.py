@@ -61,7 +61,7 @@ class Kind:
 KINDS = {
     "plain": Kind(),
     "local": Kind(distributions=("torch", "numpy")),
-    "driver": Kind(packages=("linux-perf", "graphviz"), distributions=(PROJECT,)),
+    "driver": Kind(packages=("linux-perf", "graphviz"), distributions=(PROJECT, "mlxtend")),
 }
 MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 """Folders that are links into ``/usr`` today; a file listed below one must be stored below ``/usr``."""
