@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, TextIO
 
 from energy_plugin.meters.protocols import Warming
+from energy_plugin.run.executors.hostpath import MOUNTINFO, own_container
 from energy_plugin.run.host import host_facts, host_line
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ def run(meters: Sequence[Meter], out: TextIO, *, strict: bool = False) -> int:
     return 1 if strict and not direct else 0
 
 
+CONTAINER_FLAGS = {
+    ("perf", "no-permission"): "--cap-add=PERFMON --security-opt seccomp=unconfined (or --privileged)",
+    ("perf", "no-event"): "-v /sys:/sys:ro, if the host itself has the event",
+    ("nvml", "no-driver"): "--gpus all, if the host itself has a GPU",
+}
+"""In a container the mend is a flag of ``docker run``, by meter and reason."""
+
+
 def diagnose(meters: Sequence[Meter]) -> list[Channel]:
     """Every channel of every meter, dead ones with their reason; closes the meters."""
     for meter in meters:
@@ -44,13 +53,14 @@ def diagnose(meters: Sequence[Meter]) -> list[Channel]:
 def print_report(channels: Sequence[Channel], facts: Mapping[str, Any], out: TextIO) -> None:
     """The host in one line, then each channel: alive with its sensor, or reason, detail and fix."""
     user = "root" if os.geteuid() == 0 else "plain user"
+    inside = own_container(MOUNTINFO.read_text(encoding="utf-8")) is not None
     print(f"{host_line(facts)}, {user}, perf_event_paranoid {facts['perf_event_paranoid']}", file=out)
     meter = ""
     for channel in channels:
         if channel.meter != meter:
             meter = channel.meter
             print(f"\n{meter}", file=out)
-        for line in _lines(channel):
+        for line in _lines(channel, inside=inside):
             print(line, file=out)
     living = [c for c in channels if c.alive]
     direct = sum(c.kind == "direct" for c in living)
@@ -59,7 +69,7 @@ def print_report(channels: Sequence[Channel], facts: Mapping[str, Any], out: Tex
         print("Without a direct meter joules are estimates or missing, never measured.", file=out)
 
 
-def _lines(channel: Channel) -> Iterator[str]:
+def _lines(channel: Channel, *, inside: bool) -> Iterator[str]:
     if channel.alive:
         kind = "reads" if channel.kind == "direct" else "estimates by"
         yield f"  ok   {channel.id:24} {kind} {channel.source}"
@@ -69,3 +79,6 @@ def _lines(channel: Channel) -> Iterator[str]:
     yield f"  --   {channel.id:24} {channel.reason}: {channel.detail}"
     if channel.fix:
         yield f"       fix: {channel.fix}"
+    flag = CONTAINER_FLAGS.get((channel.meter, channel.reason))
+    if inside and flag:
+        yield f"       in this container: docker run {flag}"

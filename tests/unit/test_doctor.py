@@ -91,6 +91,20 @@ def test_slow_helpers_are_warmed_first_and_every_meter_is_closed() -> None:
     assert first.calls == second.calls == ["warm", "probe", "close"]
 
 
+def test_inside_a_container_the_missing_flag_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr(doctor, "MOUNTINFO", mounts)
+    mounts.write_text("22 1 254:0 / / rw - ext4 /dev/vda rw\n")
+    outside, inside = io.StringIO(), io.StringIO()
+    doctor.run([Fixed(DEAD)], outside)
+    mounts.write_text(f"613 599 254:0 /c/containers/{'ab' * 32}/hostname /etc/hostname rw - ext4 /d rw\n")
+    doctor.run([Fixed(DEAD)], inside)
+    assert "docker run" not in outside.getvalue()
+    assert "in this container: docker run --cap-add=PERFMON" in inside.getvalue()
+
+
 def test_the_host_line_tells_a_virtual_machine() -> None:
     facts = {"cpu_model": "Some CPU", "cpus": 8, "memory_bytes": 2**34, "system": "Linux", "kernel": "6.1"}
     assert host_line({**facts, "virtual": True}) == "Some CPU, 8 CPUs, 16 GiB, virtual machine, Linux 6.1"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
+MOUNTINFO = Path("/proc/self/mountinfo")
 OWN_ID = re.compile(r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) ")
 
 
@@ -55,7 +56,7 @@ def own_container(mountinfo: str) -> str | None:
     return found.group(1) if found else None
 
 
-def host_paths(client: DockerClient, mountinfo: Path = Path("/proc/self/mountinfo")) -> HostPaths:
+def host_paths(client: DockerClient, mountinfo: Path = MOUNTINFO) -> HostPaths:
     """How paths translate here: not at all outside of containers of this engine."""
     from docker.errors import NotFound
 
