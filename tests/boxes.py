@@ -12,18 +12,22 @@ from energy_plugin.run import baseimage, images
 from energy_plugin.run.data import DataStore
 from energy_plugin.run.executors.container import Limits
 from energy_plugin.run.executors.docker import DockerExecutor
-from energy_plugin.run.executors.engine import LABEL
+from energy_plugin.run.executors.engine import LABEL, owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from docker import DockerClient
+    from docker.models.containers import Container
 
     from energy_plugin.run.images import Base
     from tests.conftest import Project
 
-MODELS = ("good", "probe", "burn", "hog", "parent_of_hog", "noisy", "crash", "hang", "stubborn", "quitter")
+MODELS = (
+    *("good", "probe", "burn", "hog", "parent_of_hog", "noisy"),
+    *("crash", "hang", "stubborn", "graceful", "quitter"),
+)
 LIMITS = Limits(memory_bytes=2**30)
 
 TOML = """
@@ -129,6 +133,15 @@ def stubborn(training):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     hang(training)
 
+def graceful(training):
+    """Has half a second of work left when it is asked to end."""
+    def save(number, frame):
+        time.sleep(0.5)
+        print("saved")
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, save)
+    hang(training)
+
 def quitter(training):
     os.kill(os.getpid(), signal.SIGABRT)
 
@@ -169,15 +182,26 @@ def built(boxed: Path, engine: DockerClient, plain: Base) -> Path:
 
 @pytest.fixture
 def containers(engine: DockerClient) -> Iterator[Callable[[], list[str]]]:
-    """Names of our containers in the engine, running or not; what a failed test left is removed."""
+    """Names of this test's containers, running or not; what a failed test left is removed.
 
-    def listed() -> list[str]:
-        found = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
-        return [str(container.name) for container in found]
+    Somebody else's session may use the same engine: what was there before is not ours, nor what was
+    made from within another container.
+    """
+    ours: dict[str, str | list[str] | bool] = {"label": [LABEL, f"{LABEL}.pids={owner().pids}"]}
 
-    yield listed
-    for container in engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True):
-        container.remove(force=True)
+    def found() -> dict[str, Container]:
+        listed = engine.containers.list(all=True, filters=ours, ignore_removed=True)
+        return {str(container.name): container for container in listed}
+
+    before = set(found())
+
+    def new() -> list[str]:
+        return [name for name in found() if name not in before]
+
+    yield new
+    for name, container in found().items():
+        if name not in before:
+            container.remove(force=True)
 
 
 @pytest.fixture

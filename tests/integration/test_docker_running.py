@@ -141,6 +141,12 @@ def test_timeout_ends_the_container(box_project: Project, containers: Callable[[
     assert containers() == []
 
 
+def test_program_has_time_to_save_its_work_when_it_is_ended(box_project: Project) -> None:
+    record = run_one(box_project, "graceful", "--energy-timeout", "1")
+    assert (record.success, record.outcomes[0].reason) == (False, "timeout")
+    assert "saved" in (box_project.session / record.experiment_id / "training.log").read_text()
+
+
 @pytest.mark.slow
 def test_timeout_ends_a_program_that_ignores_sigterm(
     box_project: Project, containers: Callable[[], list[str]]
@@ -171,13 +177,15 @@ def test_end_is_seen_through_the_engine_where_the_process_is_not_visible(
     monkeypatch.setattr(os, "pidfd_open", invisible)
     boxes = executor(built, tmp_path / "cache")
     ended = threading.Event()
-    job = boxes.prepare(program("crash"), tmp_path / "case")
+    job = boxes.prepare(program("burn"), tmp_path / "case")
     job.start(ended.set)
-    assert ended.wait(10)
+    assert ended.wait(20)
     end = job.close()
     boxes.close()
-    assert (end.code, end.cpu_s, end.detail["end_seen_by"]) == (1, None, "engine")
+    assert (end.code, end.detail["end_seen_by"]) == (0, "engine")
     assert end.unc_ns > 0
+    assert end.cpu_s is not None
+    assert 1.0 <= end.cpu_s < 2.0  # its own shell told, as the host could not see
 
 
 def test_program_waits_at_the_barrier_until_the_host_opens_it(built: Path, tmp_path: Path) -> None:

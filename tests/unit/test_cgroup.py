@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from energy_plugin.run.executors.cgroup import Counters, find
+from energy_plugin.run.executors.cgroup import Counters, find, read_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +71,24 @@ def test_process_that_is_gone_has_no_group(tmp_path: Path) -> None:
 def test_vanished_files_are_unknown_and_not_zero(tmp_path: Path) -> None:
     assert read(tmp_path, f"0::/docker/{ID}\n", {}) == Counters()
     assert read(tmp_path, f"0::/docker/{ID}\n", {f"docker/{ID}/cpu.stat": "broken"}) == Counters()
+
+
+@pytest.mark.parametrize(
+    ("text", "counters"),
+    [
+        ("2500000000 4096\n", Counters(cpu_s=2.5, memory_peak_bytes=4096)),
+        ("2500000000 \n", Counters(cpu_s=2.5)),
+        ("000 \n", Counters()),
+        ("", Counters()),
+        ("garbage", Counters()),
+    ],
+)
+def test_usage_that_the_container_wrote_is_read(tmp_path: Path, text: str, counters: Counters) -> None:
+    (tmp_path / "usage").write_text(text)
+    assert read_usage(tmp_path / "usage") == counters
+
+
+def test_larger_counter_is_the_later_one() -> None:
+    early = Counters(cpu_s=1.0, oom_kills=1)
+    late = Counters(cpu_s=1.5, memory_peak_bytes=4096)
+    assert early.at_least(late) == Counters(cpu_s=1.5, memory_peak_bytes=4096, oom_kills=1)

@@ -101,7 +101,7 @@ def test_more_processors_than_there_are_is_refused() -> None:
 def test_deadline_in_the_container_lies_after_the_hosts_own() -> None:
     limits = container.limits(0, 0, 90, ())
     assert limits.deadline_s > 90
-    start = container.entrypoint(limits.deadline_s, "training.log", ["python3", "train.py"])
+    start = container.entrypoint(limits.deadline_s, "training", ["python3", "train.py"])
     assert start[:4] == ["timeout", "-k", "5", str(limits.deadline_s)]
     assert start[-2:] == ["python3", "train.py"]
 

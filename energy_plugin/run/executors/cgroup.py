@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+N = TypeVar("N", int, float)
 ROOT = Path("/sys/fs/cgroup")
 
 
@@ -22,6 +24,14 @@ class Counters:
     cpu_s: float | None = None
     memory_peak_bytes: int | None = None
     oom_kills: int | None = None
+
+    def at_least(self, other: Counters) -> Counters:
+        """The larger of each counter: they only grow, so of two readings the larger is the later."""
+        return Counters(
+            cpu_s=_larger(self.cpu_s, other.cpu_s),
+            memory_peak_bytes=_larger(self.memory_peak_bytes, other.memory_peak_bytes),
+            oom_kills=_larger(self.oom_kills, other.oom_kills),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +65,18 @@ class ControlGroup:
             return None
         kills = _field(self.memory / "memory.oom_control", "oom_kill")
         return kills if kills is not None else _field(self.memory / "memory.events", "oom_kill")
+
+
+def read_usage(file: Path) -> Counters:
+    """What the container's own shell read just before its end: nanoseconds and peak bytes."""
+    try:
+        words = file.read_text().split()
+        nanoseconds = int(words[0])
+    except (OSError, ValueError, IndexError):
+        return Counters()
+    peak = int(words[1]) if len(words) > 1 and words[1].isdecimal() else None
+    # A lone '000' is what the shell makes of a counter that it could not read.
+    return Counters(cpu_s=nanoseconds / 1e9 or None, memory_peak_bytes=peak)
 
 
 def find(pid: int, container: str, root: Path = ROOT, procfs: Path = Path("/proc")) -> ControlGroup | None:
@@ -93,6 +115,11 @@ def _folder(root: Path, controller: str, path: str | None, unified: str | None) 
     if unified is not None:
         candidates += [root / unified, root / "unified" / unified]
     return next((folder for folder in candidates if os.path.isdir(folder)), None)
+
+
+def _larger(one: N | None, other: N | None) -> N | None:
+    known = [value for value in (one, other) if value is not None]
+    return max(known, default=None)
 
 
 def _number(file: Path) -> int | None:

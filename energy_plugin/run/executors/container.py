@@ -24,6 +24,21 @@ ORPHAN_S = 7 * 24 * 3600
 ORPHAN_MARGIN_S = 60
 """With --energy-timeout the container's own deadline lies this much later: the host ends it first."""
 KILL_AFTER_S = 5
+USAGE = ".usage"
+"""Suffix of the file with nanoseconds of processor time and bytes of peak memory."""
+GROUP = "/sys/fs/cgroup"
+SHELL = f"""
+trap : TERM INT
+"$@" >>"$0.log" 2>&1
+code=$?
+{{
+    read -r nanoseconds <{GROUP}/cpuacct/cpuacct.usage || read -r key microseconds <{GROUP}/cpu.stat
+    read -r peak <{GROUP}/memory/memory.max_usage_in_bytes || read -r peak <{GROUP}/memory.peak
+    echo "${{nanoseconds:-${{microseconds}}000}} $peak" >"$0{USAGE}"
+}} 2>/dev/null
+exit $code
+"""
+"""Runs the program, whose log and usage it keeps; signals are the program's own affair."""
 ENVIRONMENT = {
     "HOME": "/tmp",
     "USER": "wattwhy",  # the user has no line in /etc/passwd, which getpass would want
@@ -85,13 +100,14 @@ def arguments(program: Program, known: Mapping[str, Hyperparameter]) -> list[str
     return argv
 
 
-def entrypoint(deadline_s: int, log: str, program: Sequence[str]) -> list[str]:
-    """A deadline first, so that an orphan ends by itself; then the log, written without the engine.
+def entrypoint(deadline_s: int, name: str, program: Sequence[str]) -> list[str]:
+    """A deadline first, so that an orphan ends by itself; then a shell that keeps log and usage.
 
-    The engine's log pipe would cost processor time during the measurement and die with the engine.
+    The engine's log pipe would cost processor time during the measurement and die with the engine. The
+    control group's counters vanish with the container, often before the host can read them.
     """
-    shell = 'exec "$@" >>"$0" 2>&1'
-    return ["timeout", "-k", str(KILL_AFTER_S), str(deadline_s), "sh", "-c", shell, f"{OUT}/{log}", *program]
+    deadline = ["timeout", "-k", str(KILL_AFTER_S), str(deadline_s)]
+    return [*deadline, "sh", "-c", SHELL, f"{OUT}/{name}", *program]
 
 
 def checked(path: Path, what: str) -> Path:

@@ -88,7 +88,7 @@ class DockerExecutor:
             paths=self._paths,
             go=go,
         )
-        start = container.entrypoint(self._limits.deadline_s, f"{name}.log", image.entrypoint)
+        start = container.entrypoint(self._limits.deadline_s, name, image.entrypoint)
         try:
             created = self._client.containers.create(
                 image.id,

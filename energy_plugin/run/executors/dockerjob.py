@@ -35,6 +35,7 @@ class DockerJob:
     def __init__(self, made: Container, folder: Path, name: str, facts: Mapping[str, Any]) -> None:
         self.log = folder / f"{name}.log"
         self.events = folder / f"{name}.events.jsonl"
+        self._usage = folder / f"{name}{container.USAGE}"
         self._container = made
         self._facts = facts
         self._waiter: threading.Thread | None = None
@@ -153,6 +154,8 @@ class DockerJob:
         self._waiter.join()
         end = self._end
         assert end is not None
+        self._counters = self._counters.at_least(cgroup.read_usage(self._usage))
+        self._usage.unlink(missing_ok=True)
         try:
             code = int(self._container.wait(timeout=engine.TIMEOUT_S)["StatusCode"])
             self._container.reload()
