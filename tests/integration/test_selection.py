@@ -79,6 +79,7 @@ def test_values_reach_the_program_at_full_precision(project: Project) -> None:
     project.run()
     (record,) = records(project.session)
     program = record.outcomes[0].program
+    assert record.outcomes[0].log == "tiny_good_001/training.log"
     log = (project.session / record.outcomes[0].log).read_text()
     assert f"learning_rate={program.values['learning_rate']!r}" in log
     assert program.passed == {"learning_rate"}

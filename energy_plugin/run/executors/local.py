@@ -205,8 +205,8 @@ class LocalExecutor:
             return self._original(repository, program, folder, name, go)
         argv = [sys.executable, "-u", str(repository.program), "--model", program.model]
         argv += ["--data", str(self._data.folder(program.repository)), "--output", str(output)]
-        for name in sorted(program.passed):
-            argv += [known[name].flag, repr(program.values[name])]
+        for passed in sorted(program.passed):
+            argv += [known[passed].flag, repr(program.values[passed])]
         if program.limit is not None:
             argv += ["--limit", str(program.limit)]
         base = {"PYTHONPATH": str(repository.folder.parent / "base")}
