@@ -252,7 +252,7 @@ def read_options(config: pytest.Config) -> Options:
         order=values["order"],
         images=_folder("images", values["images"], root),
         data=_folder("data", values["data"], root),
-        checkout=_checkouts(values["checkout"], values["executor"], root),
+        checkout=_checkouts(values["checkout"], root),
         limit=_at_least("limit", values["limit"], 0) or None,
         **_container(values),
         tdp=read_tdp(values["tdp"]),
@@ -339,11 +339,9 @@ def _folder(name: str, text: str, root: Path) -> Path | None:
     return path
 
 
-def _checkouts(text: str, executor: str, root: Path) -> dict[str, Path]:
+def _checkouts(text: str, root: Path) -> dict[str, Path]:
     """Folders by repository from ``NAME=DIR,NAME=DIR``; what is in them is checked with the catalogue."""
     found: dict[str, Path] = {}
-    if text and executor != "local":
-        raise UsageError(f"--energy-checkout {text}: only with --energy-executor local")
     for part in _names(text):
         name, sign, folder = part.partition("=")
         if not (name and sign and folder):

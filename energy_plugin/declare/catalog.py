@@ -118,11 +118,14 @@ class Repository:
     checkouts: Mapping[str, Checkout] = field(default_factory=dict)
     original: Mapping[str, Any] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def sources(self) -> str:
-        """SHA-256 over this folder's files and the shared contract: what the programs are made of."""
-        if self.original:
-            return str(self.original["sources"])
+        """SHA-256 of what the programs are made of: the user's checkout where one is given, or ours."""
+        return str(self.original["sources"]) if self.original else self.own_sources
+
+    @cached_property
+    def own_sources(self) -> str:
+        """SHA-256 over this folder's files and the shared contract: what is in its image."""
         contract = self.folder.parent / "base" / "contract.py"
         digest = hashlib.sha256()
         for path in [*source_files(self.folder), contract]:

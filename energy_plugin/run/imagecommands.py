@@ -50,7 +50,7 @@ def build(arguments: argparse.Namespace) -> None:
 def show(arguments: argparse.Namespace) -> None:
     """One line an image: its state against the present sources, size and base."""
     catalog = load_catalog(arguments.images)
-    now = {name.lower(): repository.sources for name, repository in catalog.repositories.items()}
+    now = {name.lower(): repository.own_sources for name, repository in catalog.repositories.items()}
     with _engine() as client:
         found = images.all_images(client)
     for image in found:

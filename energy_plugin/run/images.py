@@ -66,7 +66,7 @@ def name_of(repository: str) -> str:
 
 def tag_of(repository: Repository, base_id: str) -> str:
     """``wattwhy/<repository>:<sources>-<base>``: another content has another tag."""
-    return f"{name_of(repository.name)}:{repository.sources[:12]}-{base_id}"
+    return f"{name_of(repository.name)}:{repository.own_sources[:12]}-{base_id}"
 
 
 def all_images(client: DockerClient) -> list[Image]:
@@ -107,7 +107,7 @@ def find(client: DockerClient, repositories: Sequence[Repository]) -> dict[str, 
     by_base: dict[str, dict[str, Image]] = {}
     for repository in repositories:
         for image in known:
-            fits = image.repository == repository.name.lower() and image.sources == repository.sources
+            fits = image.repository == repository.name.lower() and image.sources == repository.own_sources
             if fits:
                 by_base.setdefault(image.base_id, {}).setdefault(repository.name, image)
     best = max(by_base.values(), key=_completeness, default={})
@@ -188,7 +188,7 @@ def build(
     tag = tag_of(repository, base.id)
     recipe = Recipe(
         tag=tag,
-        sources=repository.sources,
+        sources=repository.own_sources,
         dockerfile=f"{repository.folder.name}/Dockerfile",
         context=lambda: context(repository.folder),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from energy_plugin.declare.catalog import Hyperparameter
     from energy_plugin.run.executors.hostpath import HostPaths
 
-DATA, OUT, GO = "/data", "/out", "/go"
+DATA, OUT, GO, WORK = "/data", "/out", "/go", "/work"
 PLAIN_USER = 1000
 """Programs run as this user when the caller is root."""
 ORPHAN_S = 7 * 24 * 3600
@@ -123,32 +123,35 @@ def checked(path: Path, what: str) -> Path:
 
 def options(
     *,
-    data: Path,
+    data: Path | None,
     folder: Path,
     name: str,
     limits: Limits,
     environment: Mapping[str, str],
     paths: HostPaths,
     go: Path | None = None,
+    work: Path | None = None,
 ) -> dict[str, Any]:
     """Arguments of ``containers.create`` beside image, command, entry point and labels.
 
     Args:
-        data: read-only at ``/data``.
+        data: read-only at ``/data``; None where the program brings its own.
         folder: the attempt's, writable at ``/out``.
         name: of the log and events, without suffix.
         limits: what the container may use.
         environment: what the image sets itself.
         paths: as the engine must be given them.
         go: a pair's barrier file; its folder is read-only at ``/go``.
+        work: copy of a user's checkout, writable at ``/work``.
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
     def bind(source: Path, target: str, what: str, *, read_only: bool) -> Mount:
         return Mount(target, str(paths.host(checked(source, what))), type="bind", read_only=read_only)
 
-    mounts = [bind(data, DATA, "data folder", read_only=True)]
-    mounts += [bind(folder, OUT, "results folder", read_only=False)]
+    mounts = [bind(folder, OUT, "results folder", read_only=False)]
+    mounts += [bind(data, DATA, "data folder", read_only=True)] if data else []
+    mounts += [bind(work, WORK, "copy of the checkout", read_only=False)] if work else []
     env = {**ENVIRONMENT, "WATTWHY_EVENTS": f"{OUT}/{name}.events.jsonl"}
     # Two intra-op threads on two busy cores are 5 to 50 times slower; an image may know better.
     env |= {} if "OMP_NUM_THREADS" in environment else {"OMP_NUM_THREADS": "1"}
@@ -184,6 +187,13 @@ def prepare_folder(folder: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         if os.getuid() == 0:
             os.chown(path, uid, gid)
+
+
+def hand_over(folder: Path) -> None:
+    """Make everything in *folder* the container's user's."""
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, *user(), follow_symlinks=False)
 
 
 def readable(path: Path) -> bool:

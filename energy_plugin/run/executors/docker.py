@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
+from energy_plugin.run import checkout
 from energy_plugin.run.executors import container, engine
 from energy_plugin.run.executors.dockerjob import DockerJob
 from energy_plugin.run.executors.hostpath import HostPaths, host_paths
+from energy_plugin.run.executors.originaljob import RAW, DockerOriginalJob, make_pipe
+from energy_plugin.run.logmarks import LogMarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from docker import DockerClient
+    from docker.models.containers import Container
 
     from energy_plugin.declare.case import Program
-    from energy_plugin.declare.catalog import Catalog
+    from energy_plugin.declare.catalog import Catalog, Repository
     from energy_plugin.run.data import DataStore
     from energy_plugin.run.executors.container import Limits
     from energy_plugin.run.images import Image
@@ -57,7 +62,8 @@ class DockerExecutor:
         needed = [self._catalog.repositories[name] for name in sorted(repositories)]
         self._images = images.find(self._client, needed)
         self._paths = host_paths(self._client)
-        for name, path in self._data.check(repositories).items():
+        ours = [repository.name for repository in needed if not repository.original]
+        for name, path in self._data.check(ours).items():
             self._paths.host(path)
             if not container.readable(path):
                 uid, _ = container.user()
@@ -73,12 +79,64 @@ class DockerExecutor:
 
     def prepare(self, program: Program, folder: Path, *, go: Path | None = None) -> DockerJob:
         """Create the container; nothing starts yet."""
+        repository = self._catalog.repositories[program.repository]
         image = self._images[program.repository]
         name = "training" if program.role == "a" else f"training_{program.role}"
         folder = folder.resolve()
         container.prepare_folder(folder)
-        known = self._catalog.repositories[program.repository].models[program.model].hyperparameters
+        if repository.original:
+            return self._original(repository, program, folder, name, go)
+        known = repository.models[program.model].hyperparameters
         data = self._data.folder(program.repository).resolve()
+        command = [*image.entrypoint, *container.arguments(program, known)]
+        created = self._create(image, command, folder, name, data=data, go=go)
+        return self._keep(DockerJob(created, folder, name, self._facts(image)))
+
+    def _original(
+        self, repository: Repository, program: Program, folder: Path, name: str, go: Path | None
+    ) -> DockerJob:
+        """A copy of the user's checkout, made before the meters start, in the container of our image."""
+        table = repository.checkouts[program.model]
+        image = self._images[program.repository]
+        data = checkout.data_of(repository, program.model, self._data)
+        inside = replace(data, folder=Path(container.DATA)) if data.folder else data
+        scratch = folder / f"{name}.checkout"
+        checkout.copy(Path(repository.original["folder"]), scratch, table, inside)
+        container.hand_over(scratch)
+        output = f"{container.OUT}/output"
+        script = checkout.script(table, program, work=container.WORK, data=container.DATA, output=output)
+        marks = LogMarks(
+            table,
+            begin=checkout.begin_facts(table, program),
+            end={"data_source": data.source, "weights": table.weights},
+        )
+        raw = f"{name}{RAW}"
+        pipe = make_pipe(folder, raw)
+        created = self._create(
+            image,
+            ["sh", "-c", script],
+            folder,
+            raw,
+            data=data.folder.resolve() if data.folder else None,
+            go=go,
+            work=scratch,
+            environment=checkout.environment(table, "/tmp"),
+        )
+        facts = {**self._facts(image), **checkout.exit_facts(repository, table, script)}
+        return self._keep(DockerOriginalJob(created, folder, name, facts, scratch, pipe, marks))
+
+    def _create(
+        self,
+        image: Image,
+        command: list[str],
+        folder: Path,
+        name: str,
+        *,
+        data: Path | None,
+        go: Path | None,
+        work: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Container:
         made = container.options(
             data=data,
             folder=folder,
@@ -87,19 +145,21 @@ class DockerExecutor:
             environment=image.environment,
             paths=self._paths,
             go=go,
+            work=work,
         )
-        start = container.entrypoint(self._limits.deadline_s, name, image.entrypoint)
+        made["environment"] |= environment or {}
         try:
-            created = self._client.containers.create(
+            return self._client.containers.create(
                 image.id,
-                container.arguments(program, known),
-                entrypoint=start,
+                [],
+                entrypoint=container.entrypoint(self._limits.deadline_s, name, command),
                 labels=self._labels(folder),
                 **made,
             )
         except engine.failures() as error:
             raise ExecutorError(f"container not created: {engine.said(error)}") from None
-        job = DockerJob(created, folder, name, self._facts(image))
+
+    def _keep(self, job: DockerJob) -> DockerJob:
         self._jobs.append(job)
         return job
 
