@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Project
 
@@ -35,9 +35,22 @@ def test_no_engine_says_where_it_was_looked_for_and_what_to_do(project: Project,
     assert "--energy-executor local" in said
 
 
+@pytest.fixture
+def open_environment() -> Iterator[None]:
+    """Let other users read this interpreter's packages: tox makes its folder root's alone."""
+    closed = [path for path in Path(sys.prefix).resolve().parents if not path.stat().st_mode & 0o001]
+    for path in closed:
+        path.chmod(path.stat().st_mode | 0o005)
+    yield
+    for path in closed:
+        path.chmod(path.stat().st_mode & ~0o005)
+
+
 @pytest.mark.engine
 @pytest.mark.root
-def test_engine_that_this_user_may_not_use_says_which_group(engine: object, tmp_path: Path) -> None:
+def test_engine_that_this_user_may_not_use_says_which_group(
+    engine: object, tmp_path: Path, open_environment: None
+) -> None:
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     code = "from energy_plugin.run.executors.engine import connect; connect()"
     site = [path for path in sys.path if path]

@@ -17,14 +17,14 @@ def test_paths_outside_of_a_container_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_path_below_a_mount_is_the_hosts() -> None:
-    paths = HostPaths({"/work": "/home/me/study", "/work/data": "/srv/data"})
-    assert paths.host(Path("/work/results/run_1")) == Path("/home/me/study/results/run_1")
-    assert paths.host(Path("/work/data/x")) == Path("/srv/data/x")
+    paths = HostPaths({"/inside": "/home/me/study", "/inside/data": "/srv/data"})
+    assert paths.host(Path("/inside/results/run_1")) == Path("/home/me/study/results/run_1")
+    assert paths.host(Path("/inside/data/x")) == Path("/srv/data/x")
 
 
 def test_path_of_the_container_alone_is_refused_with_the_mend() -> None:
     with pytest.raises(UsageError, match=r"/root/.cache is inside this container only.*docker run -v"):
-        HostPaths({"/work": "/home/me"}).host(Path("/root/.cache"))
+        HostPaths({"/inside": "/home/me"}).host(Path("/root/.cache"))
 
 
 def test_own_container_is_found_by_its_hostname_file() -> None:
