@@ -57,7 +57,7 @@ DOCKERFILE = """
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 WORKDIR /app
-COPY base/contract.py /app/
+COPY base/*.py /app/
 COPY NAME/*.py NAME/repository.toml /app/
 ENTRYPOINT ["python3", "-u", "/app/train.py"]
 """

@@ -192,7 +192,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like ``images/`` with the repository ``tiny``."""
     folder = tmp_path_factory.mktemp("images")
     (folder / "base").mkdir()
-    shutil.copy(ROOT / "images" / "base" / "contract.py", folder / "base")
+    for module in (ROOT / "images" / "base").glob("*.py"):
+        shutil.copy(module, folder / "base")
     tiny = folder / "tiny"
     tiny.mkdir()
     cost = "cost = { startup_s = 0.1, epoch_s = 0.02 }"

@@ -125,10 +125,9 @@ class Repository:
 
     @cached_property
     def own_sources(self) -> str:
-        """SHA-256 over this folder's files and the shared contract: what is in its image."""
-        contract = self.folder.parent / "base" / "contract.py"
+        """SHA-256 over this folder's files and the shared modules: what is in its image."""
         digest = hashlib.sha256()
-        for path in [*source_files(self.folder), contract]:
+        for path in image_files(self.folder):
             digest.update(path.relative_to(self.folder.parent).as_posix().encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
         return digest.hexdigest()
@@ -357,6 +356,11 @@ def source_files(folder: Path) -> list[Path]:
         return any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(folder).parts)
 
     return sorted(p for p in folder.rglob("*") if p.is_file() and not hidden(p))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """What a repository's image is made of: its own files, then the modules all of them share."""
+    return [*source_files(folder), *sorted((folder.parent / "base").glob("*.py"))]
 
 
 def _model_entry(model: Model) -> dict[str, Any]:

@@ -63,11 +63,17 @@ class DataStore:
         repository = self._catalog.repositories[name]
         if repository.data is None:
             raise UsageError(f"{name} prepares no data of its own: give --energy-data DIR with DIR/{name}")
-        digest = hashlib.sha256(repository.data.read_bytes()).hexdigest()[:12]
-        target = self._cache / f"{name}-{digest}"
+        programs = (repository.data, _base(repository) / "prepared.py")
+        content = b"".join(file.read_bytes() for file in programs if file.is_file())
+        target = self._cache / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
         if not target.is_dir():
             _prepare(repository, target)
         return target
+
+
+def _base(repository: Repository) -> Path:
+    """The modules that the programs of all repositories share."""
+    return repository.folder.parent / "base"
 
 
 def _prepare(repository: Repository, target: Path) -> None:
@@ -75,8 +81,13 @@ def _prepare(repository: Repository, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as temporary:
         fresh = Path(temporary) / "data"
+        paths = filter(None, (str(_base(repository)), os.environ.get("PYTHONPATH")))
         done = subprocess.run(
-            [sys.executable, str(repository.data), str(fresh)], capture_output=True, text=True, check=False
+            [sys.executable, str(repository.data), str(fresh)],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             tail = done.stderr.strip().splitlines()[-3:]

@@ -264,18 +264,18 @@ def _run_build(client: DockerClient, recipe: Recipe, base: Base) -> None:
 
 
 def context(folder: Path) -> io.BytesIO:
-    """The build context of ``images/`` with only *folder* and the shared contract in it, as a tar.
+    """The build context of ``images/`` with only *folder* and the shared modules in it, as a tar.
 
     Raises:
         UsageError: the folder has no Dockerfile.
     """
-    from energy_plugin.declare.catalog import source_files
+    from energy_plugin.declare.catalog import image_files
 
     if not (folder / "Dockerfile").is_file():
         raise UsageError(f"{folder}: has no Dockerfile; see the other folders of images/")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path in [*source_files(folder), folder.parent / "base" / "contract.py"]:
+        for path in image_files(folder):
             tar.add(path, path.relative_to(folder.parent).as_posix(), filter=plain_member)
     packed.seek(0)
     return packed

@@ -12,28 +12,22 @@ set X in a folder is
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import STANDIN, DataError, command, digest, prepare, read_table, source_of
 from standin import write_clones
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TREES, SPLITS = "_with_AST+OAST.csv", ("train", "valid", "test")
 PAIR_COLUMNS = ("index1", "file1", "index2", "file2", "label")
 LABELS = {"1": 1, "-1": 0, "0": 0}
-
-
-class DataError(SystemExit):
-    """Data that is missing or not what its format says; the text names the file and the mend."""
 
 
 class Pair(NamedTuple):
@@ -57,22 +51,12 @@ def write(folder: Path) -> None:
     Raises:
         DataError: *folder* holds something else.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write_clones(part, "Stdlib")
-        (part / "source.json").write_text(json.dumps({"clones": "stand-in"}) + "\n", "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    write_clones(folder, "Stdlib")
+    return {"clones": "stand-in"}
 
 
 class Clones:
@@ -103,17 +87,14 @@ class Clones:
             )
         self.words = len(numbers)
         self.source = source_of(folder, "clones")
-        self.digest = digest([used, sorted(self.trees.items())])
+        self.digest = digest([json.dumps([used, sorted(self.trees.items())]).encode()])
 
 
 def _name(folder: Path) -> str:
     found = sorted(file.name for file in folder.glob(f"*{TREES}"))
     if len(found) != 1:
         here = f"{len(found)} of them" if found else "none"
-        raise DataError(
-            f"{folder}: expected one file X{TREES}, found {here}; "
-            "write the stand-in with: python data.py NEW_FOLDER"
-        )
+        raise DataError(f"{folder}: expected one file X{TREES}, found {here}; {STANDIN}")
     return found[0].removesuffix(TREES)
 
 
@@ -132,7 +113,7 @@ def few(pairs: Sequence[Pair], limit: int | None) -> list[Pair]:
 
 def _pairs(file: Path) -> list[Pair]:
     pairs = []
-    for line, row in _table(file, PAIR_COLUMNS):
+    for line, row in read_table(file, PAIR_COLUMNS):
         if row["label"].strip() not in LABELS:
             raise DataError(f"{file}, line {line}: label {row['label']!r}, expected 1 or -1")
         left, right = (row["index1"], row["file1"]), (row["index2"], row["file2"])
@@ -153,7 +134,7 @@ def _dictionary(file: Path) -> dict[str, int]:
 def _trees(
     file: Path, keys: set[tuple[str, str]], numbers: Mapping[str, int]
 ) -> Iterator[tuple[tuple[str, str], Orders]]:
-    for line, row in _table(file, ("index", "file", "OAST")):
+    for line, row in read_table(file, ("index", "file", "OAST")):
         if (row["index"], row["file"]) not in keys:
             continue
         tokens = row["OAST"].split()
@@ -198,35 +179,5 @@ def orders(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     return [token for token in tokens if token not in ("[", "]")], post
 
 
-def _table(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and fields by column name; every one of *columns* is there."""
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; expected a table with columns {','.join(columns)}")
-    csv.field_size_limit(2**27)  # trees and sources are long
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}, line 1: no column {', '.join(missing)}; found {reader.fieldnames}")
-        for row in reader:
-            empty = [column for column in columns if row[column] is None]
-            if empty:
-                raise DataError(f"{file}, line {reader.line_num}: no value for {', '.join(empty)}")
-            yield reader.line_num, row
-
-
-def source_of(folder: Path, kind: str) -> str:
-    """What ``source.json`` says of *kind* of data, ``user`` where there is none."""
-    file = folder / "source.json"
-    return str(json.loads(file.read_text("utf-8")).get(kind, "user")) if file.is_file() else "user"
-
-
-def digest(content: object) -> str:
-    """First 16 hexadecimal digits of SHA-256 over *content* as JSON."""
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

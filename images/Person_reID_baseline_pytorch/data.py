@@ -9,21 +9,20 @@ about Market-1501, and every record carries ``stand-in``. For the real data name
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import STANDIN, DataError, command, digest, prepare, source_of
 from standin import write_people
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -31,10 +30,6 @@ FOLDER = "pytorch"
 NAME = re.compile(r"(-1|\d{4})_c(\d+)s\d+_\w+\.(jpg|ppm|npy)")
 EXPECTED = f"{FOLDER}/{{train_all,query,gallery}}/<id>/<id>_c<camera>s1_<frame>_00.jpg (or .ppm, .npy)"
 PPM_HEADER = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s")
-
-
-class DataError(SystemExit):
-    """Data that is missing or not what its format says; the text names the file and the mend."""
 
 
 # ---------------------------------------------------------------- reading
@@ -51,10 +46,7 @@ class Part:
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         files = sorted(file for file in folder.glob("*/*") if not file.name.startswith("."))
         if not files:
-            raise DataError(
-                f"{folder}: no images; expected {EXPECTED}, or write the stand-in with: "
-                "python data.py NEW_FOLDER"
-            )
+            raise DataError(f"{folder}: no images; expected {EXPECTED}, or {STANDIN}")
         named = [_parsed(file) for file in files]
         self.people = sorted({person for person, _ in named})
         chosen = balanced([person for person, _ in named], limit)
@@ -86,7 +78,7 @@ class Market:
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         if limit is not None and limit < 2:
             raise DataError(f"--limit {limit}: must be at least 2, batch normalisation needs two rows")
-        self.source = source_of(folder)
+        self.source = source_of(folder, "market1501")
         self.train = Part(folder / FOLDER / "train_all", limit)
         self.query = Part(folder / FOLDER / "query")
         self.gallery = Part(folder / FOLDER / "gallery")
@@ -96,8 +88,8 @@ class Market:
         self.classes = len(self.train.people)
         self.labels = np.searchsorted(self.train.people, self.train.ids).astype(np.int64)
         files = [file for part in (self.train, self.query, self.gallery) for file in part.files]
-        self.digest = digest_of(
-            f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n" for file in files
+        self.digest = digest(
+            f"{file.relative_to(folder).as_posix()} {file.stat().st_size}\n".encode() for file in files
         )
 
 
@@ -174,49 +166,19 @@ def _read_npy(file: Path) -> NDArray[Any]:
 READERS = {".jpg": _read_jpg, ".ppm": _read_ppm, ".npy": _read_npy}
 
 
-def source_of(folder: Path) -> str:
-    """What ``source.json`` says the data is, ``user`` where there is none."""
-    file = folder / "source.json"
-    if not file.is_file():
-        return "user"
-    try:
-        return str(json.loads(file.read_text("utf-8"))["market1501"])
-    except (ValueError, KeyError, TypeError):
-        raise DataError(
-            f'{file}: expected {{"market1501": "NAME"}}; remove it for data of your own'
-        ) from None
-
-
-def digest_of(lines: Iterable[str]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over the lines."""
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
-
-
 def write(folder: Path) -> None:
-    """Write the stand-in to *folder*, all or nothing; leave it alone where it is already there.
+    """Write the stand-in and ``source.json`` to *folder*, all or nothing.
 
     Raises:
         DataError: *folder* holds something else.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write_people(part / FOLDER)
-        (part / "source.json").write_text('{"market1501": "stand-in"}\n', "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    write_people(folder / FOLDER)
+    return {"market1501": "stand-in"}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

@@ -12,20 +12,18 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from errors import DataError
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import STANDIN, DataError, command, digest, prepare, read_table, source_of
 from standin import write_devign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 DEVIGN = "Devign.json"
 D2A_PREFIXES = ("", "d2a_lbv1_function_")
@@ -44,22 +42,12 @@ def write(folder: Path) -> None:
     Raises:
         DataError: *folder* holds something else.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write_devign(part)
-        (part / "source.json").write_text(json.dumps({"devign": "stand-in"}) + "\n", "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    write_devign(folder)
+    return {"devign": "stand-in"}
 
 
 class Functions:
@@ -77,10 +65,7 @@ class Functions:
         if devign and d2a:
             raise DataError(f"{folder}: holds both {DEVIGN} and {d2a.name}; keep one of the two")
         if not devign and not d2a:
-            raise DataError(
-                f"{folder}: neither {DEVIGN} nor train.csv here; "
-                "write the stand-in with: python data.py NEW_FOLDER"
-            )
+            raise DataError(f"{folder}: neither {DEVIGN} nor train.csv here; {STANDIN}")
         train, self.valid, self.test = _devign(folder) if devign else _d2a(folder)
         self.corpus = [row.code for row in train]
         self.train = few(train, limit)
@@ -88,7 +73,13 @@ class Functions:
             if {row.target for row in rows} != {0, 1}:
                 raise DataError(f"{folder}: the {len(rows)} {name} rows are not of both classes 0 and 1")
         self.source = source_of(folder, "devign" if devign else "d2a")
-        self.digest = digest(self.train, self.valid, self.test)
+        self.digest = digest(_chunks(self.train, self.valid, self.test))
+
+
+def _chunks(*splits: Iterable[Row]) -> Iterator[bytes]:
+    for rows in splits:
+        yield b"split\0"
+        yield from (f"{row.target}\0{row.code}\0".encode() for row in rows)
 
 
 def few(rows: Sequence[Row], limit: int | None) -> list[Row]:
@@ -161,37 +152,13 @@ def _labelled(file: Path) -> bool:
 def _d2a_rows(file: Path | None, folder: Path, split: str) -> list[Row]:
     if file is None:
         raise DataError(f"{folder}: no {split}.csv and no {D2A_PREFIXES[1]}{split}.csv")
-    csv.field_size_limit(2**27)
-    rows = []
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        missing = [column for column in ("label", "code") if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}, line 1: no column {', '.join(missing)}; expected id,label,code")
-        for row in reader:
-            if row["label"] not in ("0", "1") or row["code"] is None:
-                raise DataError(f"{file}, line {reader.line_num}: label {row['label']!r}, expected 0 or 1")
-            rows.append(Row(int(row["label"]), row["code"]))
-    return rows
-
-
-def source_of(folder: Path, kind: str) -> str:
-    """What ``source.json`` says of *kind* of data, ``user`` where there is none."""
-    file = folder / "source.json"
-    return str(json.loads(file.read_text("utf-8")).get(kind, "user")) if file.is_file() else "user"
-
-
-def digest(*splits: Iterable[Row]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over the rows of all *splits*."""
-    state = hashlib.sha256()
-    for rows in splits:
-        state.update(b"split\0")
-        for row in rows:
-            state.update(f"{row.target}\0{row.code}\0".encode())
-    return state.hexdigest()[:16]
+    found = []
+    for line, row in read_table(file, ("label", "code"), expected="id,label,code"):
+        if row["label"] not in ("0", "1"):
+            raise DataError(f"{file}, line {line}: label {row['label']!r}, expected 0 or 1")
+        found.append(Row(int(row["label"]), row["code"]))
+    return found
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

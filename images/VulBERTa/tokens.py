@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from errors import DataError
+from prepared import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

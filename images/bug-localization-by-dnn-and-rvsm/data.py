@@ -9,16 +9,15 @@ finding bugs. Standard library only for writing; reading needs numpy.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
-import os
 import random
-import shutil
 import sys
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import DataError, command, digest, prepare, read_table, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,10 +30,6 @@ FEATURE_COLUMNS = ("report_id", "file", *INPUTS, "match")
 STANDIN_REPORTS, STANDIN_FILES, WRONG = 80, 200, 50
 
 
-class DataError(SystemExit):
-    """Data that is missing or not what its format says; the text names the file and the mend."""
-
-
 # ---------------------------------------------------------------- writing the stand-in
 
 
@@ -44,22 +39,12 @@ def write(folder: Path) -> None:
     Raises:
         DataError: *folder* holds something else.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write_reports(part, random.Random(0))
-        (part / "source.json").write_text(json.dumps({"eclipse": "stand-in"}) + "\n", "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    _write_reports(folder, random.Random(0))
+    return {"eclipse": "stand-in"}
 
 
 def _write_reports(folder: Path, dice: random.Random) -> None:
@@ -135,7 +120,7 @@ class Reports:
 def _report_order(file: Path) -> dict[str, datetime]:
     """Time of each report by its id, earliest first."""
     times: dict[str, datetime] = {}
-    for line, row in _table(file, "\t", ("id", "report_time")):
+    for line, row in read_table(file, ("id", "report_time"), "\t", errors="replace"):
         if row["id"] in times:
             raise DataError(f"{file}, line {line}: id {row['id']!r} occurs twice")
         try:
@@ -149,7 +134,7 @@ def _report_order(file: Path) -> dict[str, datetime]:
 
 def _feature_rows(file: Path, known: Mapping[str, object]) -> Iterator[tuple[str, list[float]]]:
     """Report id and the five inputs with the match, as numbers, of each line."""
-    for line, row in _table(file, ",", FEATURE_COLUMNS):
+    for line, row in read_table(file, FEATURE_COLUMNS, errors="replace"):
         if row["report_id"] not in known:
             raise DataError(f"{file}, line {line}: report_id {row['report_id']!r} is not in {REPORTS}")
         values = []
@@ -163,38 +148,5 @@ def _feature_rows(file: Path, known: Mapping[str, object]) -> Iterator[tuple[str
         yield row["report_id"], [*values, float(row["match"])]
 
 
-def _table(file: Path, delimiter: str, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and fields by column name; every one of *columns* is there."""
-    if not file.is_file():
-        raise DataError(f"{file}: no such file; write the stand-in with: python data.py NEW_FOLDER")
-    csv.field_size_limit(2**27)  # descriptions are long
-    with file.open(encoding="utf-8", errors="replace", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter=delimiter)
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(f"{file}, line 1: no column {', '.join(missing)}; found {reader.fieldnames}")
-        for row in reader:
-            empty = [column for column in columns if row[column] is None]
-            if empty:
-                raise DataError(f"{file}, line {reader.line_num}: no value for {', '.join(empty)}")
-            yield reader.line_num, row
-
-
-def source_of(folder: Path, kind: str) -> str:
-    """What ``source.json`` says of *kind* of data, ``user`` where there is none."""
-    file = folder / "source.json"
-    return str(json.loads(file.read_text("utf-8")).get(kind, "user")) if file.is_file() else "user"
-
-
-def digest(chunks: Iterable[bytes]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over *chunks*."""
-    state = hashlib.sha256()
-    for chunk in chunks:
-        state.update(chunk)
-    return state.hexdigest()[:16]
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

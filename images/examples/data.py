@@ -7,18 +7,18 @@ documentation. It needs the standard library and the file of digits that the pac
 from __future__ import annotations
 
 import gzip
-import json
-import os
 import platform
 import random
 import re
-import shutil
 import struct
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import DataError, command, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,35 +34,20 @@ TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[.,;:!?]")
 MIN_WORDS = 4
 
 
-class DataError(SystemExit):
-    """Data that is missing or in the way; the text names the file and the mend."""
-
-
 def write(folder: Path) -> None:
     """Write digits, text and ``source.json`` to *folder*, all or nothing.
 
     Raises:
         DataError: *folder* holds something else, or the digits are not installed.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write_digits(part / "MNIST" / "raw")
-        write_text(part / "text")
-        version = ".".join(platform.python_version_tuple()[:2])
-        source = {"mnist": "mnist-5k", "text": f"pydoc-topics-{version}"}
-        (part / "source.json").write_text(json.dumps(source) + "\n", "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    write_digits(folder / "MNIST" / "raw")
+    write_text(folder / "text")
+    version = ".".join(platform.python_version_tuple()[:2])
+    return {"mnist": "mnist-5k", "text": f"pydoc-topics-{version}"}
 
 
 def write_digits(raw: Path) -> None:
@@ -134,6 +119,4 @@ def sentences(markup: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

@@ -6,19 +6,18 @@ The small data that ``data.py`` writes and the user's own full data are read ali
 from __future__ import annotations
 
 import gzip
-import hashlib
-import json
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from prepared import DataError, digest, source_of
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,10 +27,6 @@ NAMES = {"train": "train", "test": "t10k"}
 SIDE = 28
 MEAN, DEVIATION = 0.1307, 0.3081  # of the pixels of all MNIST training images
 BPTT = 35  # steps of truncated backpropagation
-
-
-class DataError(SystemExit):
-    """Data that is missing or not what its format says; the text names the file and the mend."""
 
 
 class Rows(NamedTuple):
@@ -144,21 +139,6 @@ def find(folder: Path, places: Sequence[str], name: str) -> Path:
                 return file
     looked = ", ".join(str(Path(place) / name) for place in places)
     raise DataError(f"{folder}: none of {looked} here; write the small data with: python data.py NEW_FOLDER")
-
-
-def source_of(folder: Path, kind: str) -> str:
-    """What ``source.json`` says of *kind* of data, ``user`` where there is none."""
-    file = folder / "source.json"
-    known: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return str(known.get(kind, "user"))
-
-
-def digest(chunks: Iterable[bytes]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over *chunks*."""
-    state = hashlib.sha256()
-    for chunk in chunks:
-        state.update(chunk)
-    return state.hexdigest()[:16]
 
 
 def partners(labels: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,17 +8,16 @@ the real data put ``cifar-10-batches-py`` (the "python version") in a folder and
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import pickle
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "base"))  # when run from a checkout by hand
+
+from prepared import STANDIN, DataError, command, digest, prepare, source_of
 from standin import NAMES, stand_in
 
 if TYPE_CHECKING:
@@ -36,10 +35,6 @@ CLASSES = 10
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
 TRAIN_ROWS, TEST_ROWS = 1000, 500
-
-
-class DataError(SystemExit):
-    """Data that is missing or not what its format says; the text names the file and the mend."""
 
 
 # ---------------------------------------------------------------- reading
@@ -67,9 +62,9 @@ class Images:
         rows = balanced(labels, limit)
         self.train: Part = images[rows], labels[rows]
         self.test: Part = read_batch(place / TEST_FILE)
-        self.source = source_of(folder)
+        self.source = source_of(folder, "cifar10")
         arrays = (array for part in (self.train, self.test) for array in part)
-        self.digest = digest_of(*arrays)
+        self.digest = digest(np.ascontiguousarray(array).data for array in arrays)
 
 
 def balanced(labels: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
@@ -95,7 +90,7 @@ def read_batch(file: Path) -> Part:
     except FileNotFoundError:
         raise DataError(
             f"{file}: no such file; expected {FOLDER}/ with {', '.join(TRAIN_FILES)} and {TEST_FILE} "
-            "(CIFAR-10, python version), or write the stand-in with: python data.py NEW_FOLDER"
+            f"(CIFAR-10, python version), or {STANDIN}"
         ) from None
     except Exception as error:  # broken pickles raise nearly anything
         raise DataError(f"{file}: not a batch of CIFAR-10, python version: {error}") from None
@@ -149,50 +144,21 @@ def _latin(text: str, _codec: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def source_of(folder: Path) -> str:
-    """What ``source.json`` says the data is, ``user`` where there is none."""
-    file = folder / "source.json"
-    if not file.is_file():
-        return "user"
-    try:
-        return str(json.loads(file.read_text("utf-8"))["cifar10"])
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f'{file}: expected {{"cifar10": "NAME"}}; remove it for data of your own') from None
-
-
-def digest_of(*arrays: NDArray[Any]) -> str:
-    """First 16 hexadecimal digits of SHA-256 over the arrays' bytes."""
-    state = hashlib.sha256()
-    for array in arrays:
-        state.update(np.ascontiguousarray(array).data)
-    return state.hexdigest()[:16]
-
-
 # ---------------------------------------------------------------- the stand-in
 
 
 def write(folder: Path) -> None:
-    """Write the stand-in to *folder*, all or nothing; leave it alone where it is already there.
+    """Write the stand-in and ``source.json`` to *folder*, all or nothing.
 
     Raises:
         DataError: *folder* holds something else.
     """
-    if (folder / "source.json").is_file():
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not empty, and not written by this program; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write_batches(part / FOLDER)
-        (part / "source.json").write_text('{"cifar10": "stand-in"}\n', "utf-8")
-        part.chmod(0o755)
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / "source.json").is_file():  # else another process was first: the same data
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    prepare(folder, _fill)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    _write_batches(folder / FOLDER)
+    return {"cifar10": "stand-in"}
 
 
 def _write_batches(folder: Path) -> None:
@@ -215,6 +181,4 @@ def write_batch(file: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python data.py DIR")
-    write(Path(sys.argv[1]))
+    command(write)

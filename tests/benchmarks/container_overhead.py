@@ -49,7 +49,8 @@ def test_case(case, measure):
 def prepared(folder: Path) -> str:
     """An images folder with one repository, built; the image's tag."""
     (folder / "base").mkdir(parents=True)
-    shutil.copy(ROOT / "images" / "base" / "contract.py", folder / "base")
+    for module in (ROOT / "images" / "base").glob("*.py"):
+        shutil.copy(module, folder / "base")
     write_boxed(folder)
     client = connect()
     try:

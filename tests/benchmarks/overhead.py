@@ -26,7 +26,8 @@ CASES = 30
 def tiny(folder: Path) -> Path:
     """An images folder with programs that only sleep."""
     (folder / "base").mkdir(parents=True)
-    (folder / "base" / "contract.py").write_bytes((ROOT / "images" / "base" / "contract.py").read_bytes())
+    for module in (ROOT / "images" / "base").glob("*.py"):
+        (folder / "base" / module.name).write_bytes(module.read_bytes())
     repository = folder / "tiny"
     repository.mkdir()
     models = "\n".join(f'[models.{name}]\nmetrics = ["accuracy"]' for name in MODELS)

@@ -72,7 +72,7 @@ def test_context_holds_the_contract_and_one_folder_without_caches(tmp_path: Path
     with tarfile.open(fileobj=images.context(folder / "examples")) as tar:
         names = tar.getnames()
         assert {member.uid for member in tar} == {0}
-    assert "base/contract.py" in names
+    assert {"base/contract.py", "base/prepared.py"} <= set(names)
     assert {"examples/train.py", "examples/repository.toml", "examples/Dockerfile"} <= set(names)
     assert not any("__pycache__" in name or name.startswith("VulBERTa") for name in names)
 
