@@ -41,10 +41,10 @@ def training(code: SimpleNamespace, data: Path, *flags: object, model: str) -> A
     return code.contract.Training(*code.contract.parse(code.toml, argv))
 
 
-def events(file: Path, kind: str) -> list[dict[str, Any]]:
-    """The events of one kind in *file*, in order."""
+def events(file: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """The events in *file*, in order: all, or those of one kind."""
     lines = (json.loads(line) for line in file.read_text("utf-8").splitlines())
-    return [line for line in lines if line["event"] == kind]
+    return [line for line in lines if kind in (None, line["event"])]
 
 
 def catalog_of(folder: Path, scratch: Path) -> Catalog:
@@ -59,15 +59,22 @@ def equal(one: Any, two: Any) -> bool:
     return all(a.equal(b) for a, b in zip(one, two, strict=True))
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The bytes of every file below *folder*, by its place there."""
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
 def writes_once(code: SimpleNamespace, standin: Path, scratch: Path) -> None:
     """Assert that the stand-in is the same every time, whole, and never over what is there."""
-    code.data.write(scratch / "again")
-    code.data.write(scratch / "again")
-    assert sorted(p.name for p in (scratch / "again").iterdir()) == sorted(p.name for p in standin.iterdir())
-    for file in standin.iterdir():
-        assert (scratch / "again" / file.name).read_bytes() == file.read_bytes()
+    again = scratch / "again"
+    code.data.write(again)
+    written = (again / "source.json").stat().st_mtime_ns
+    code.data.write(again)
+    assert (again / "source.json").stat().st_mtime_ns == written
+    assert contents(again) == contents(standin)
     (scratch / "other").mkdir()
     (scratch / "other" / "mine.txt").touch()
     with pytest.raises(SystemExit, match="not empty"):
         code.data.write(scratch / "other")
     assert sorted(p.name for p in scratch.iterdir()) == ["again", "other"]
+    assert [p.name for p in (scratch / "other").iterdir()] == ["mine.txt"]

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import json
 import shutil
 import struct
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.programs import IMAGES, load
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
+    from types import ModuleType, SimpleNamespace
 
 pytestmark = pytest.mark.train
-FOLDER = Path(__file__).resolve().parents[2] / "images" / "examples"
+FOLDER = IMAGES / "examples"
 TRAIN_IMAGES = "MNIST/raw/train-images-idx3-ubyte"
 PARTS = ("train", "valid", "test")
 
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
-    """``data`` and ``readers`` of the examples; other repositories have modules of these names."""
+def code() -> SimpleNamespace:
     pytest.importorskip("torch")
-    names = ("data", "readers")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        yield importlib.import_module("data"), importlib.import_module("readers")
-        for name in names:
-            sys.modules.pop(name)
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
-def data(modules: tuple[ModuleType, ModuleType]) -> ModuleType:
-    return modules[0]
+def data(code: SimpleNamespace) -> ModuleType:
+    module: ModuleType = code.data
+    return module
 
 
 @pytest.fixture(scope="module")
-def readers(modules: tuple[ModuleType, ModuleType]) -> ModuleType:
-    return modules[1]
+def readers(code: SimpleNamespace) -> ModuleType:
+    module: ModuleType = code.readers
+    return module
 
 
 @pytest.fixture(scope="module")

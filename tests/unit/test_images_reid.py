@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import re
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+from tests.unit.programs import IMAGES, equal, events, load, training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FOLDER = IMAGES / "Person_reID_baseline_pytorch"
-TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
 MODELS = ("densenet121", "hrnet18", "pcb")
 
 pytestmark = pytest.mark.train
@@ -26,18 +25,8 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def code() -> SimpleNamespace:
-    """The folder's modules by name, and the contract; other folders have modules of the same names."""
     pytest.importorskip("torch")
-    names = [file.stem for file in FOLDER.glob("*.py")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        patch.syspath_prepend(str(IMAGES / "base"))
-        patch.syspath_prepend(str(FOLDER))
-        modules = {name: importlib.import_module(name) for name in [*names, "contract"]}
-        for name in names:
-            sys.modules.pop(name, None)
-    return SimpleNamespace(**modules)
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +54,14 @@ def tiny(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def training(code: SimpleNamespace, data: Path, *flags: object, model: str = "densenet121") -> Any:
-    """What the contract gives a program that is started with these flags."""
-    argv = ["--model", model, "--data", str(data), "--output", str(data), "--device", "cpu", *map(str, flags)]
-    return code.contract.Training(*code.contract.parse(TOML, argv))
-
-
 def fit(code: SimpleNamespace, data: Path, *flags: object, model: str = "densenet121") -> Any:
     """A training under way on the CPU."""
     started = training(code, data, *flags, model=model)
     return code.train.Fit(started, code.data.Market(started.data, started.limit))
 
 
-def weights(ready: Any) -> dict[str, Any]:
-    return {name: tensor.detach().clone() for name, tensor in ready.net.state_dict().items()}
+def weights(ready: Any) -> list[Any]:
+    return [tensor.detach().clone() for tensor in ready.net.state_dict().values()]
 
 
 def after_two_steps(code: SimpleNamespace, data: Path, *flags: object, model: str = "densenet121") -> Any:
@@ -93,10 +76,6 @@ def after_two_steps(code: SimpleNamespace, data: Path, *flags: object, model: st
     ready.dice.set_state(state)
     loss = ready.epoch()
     return SimpleNamespace(before=before, after=weights(ready), settings=settings, draws=draws, loss=loss)
-
-
-def equal(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    return all(tensor.equal(two[name]) for name, tensor in one.items())
 
 
 # ---------------------------------------------------------------- networks
@@ -276,9 +255,9 @@ def test_the_program_writes_its_events_and_metrics(tiny: Path, standin: Path, tm
         [*command, *flags, "--device", "cpu"], env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    assert [event["event"] for event in events] == ["begin", "ready", "epoch", "epoch", "end"]
-    end = events[-1]
+    found = events(file)
+    assert [event["event"] for event in found] == ["begin", "ready", "epoch", "epoch", "end"]
+    end = found[-1]
     assert set(end["metrics"]) == {"rank1", "rank5", "map"}
     assert 0 < end["metrics"]["map"] < 1
     assert 0 <= end["metrics"]["rank1"] <= end["metrics"]["rank5"] <= 1
@@ -289,7 +268,7 @@ def test_the_program_writes_its_events_and_metrics(tiny: Path, standin: Path, tm
 @pytest.mark.parametrize(("flag", "value"), [("--total_epoch", 0), ("--batchsize", 1)])
 def test_impossible_values_are_refused(code: SimpleNamespace, tiny: Path, flag: str, value: int) -> None:
     with pytest.raises(SystemExit, match="must be at least"):
-        code.train.train(training(code, tiny, flag, value))
+        code.train.train(training(code, tiny, flag, value, model="densenet121"))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import string
 import sys
 import tomllib
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from energy_plugin.declare.catalog import Catalog, load_catalog
+from tests.unit.programs import IMAGES, catalog_of, load, writes_once
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from energy_plugin.declare.catalog import Catalog
+
 FOLDER = IMAGES / "Person_reID_baseline_pytorch"
 TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
 MODELS = ("densenet121", "hrnet18", "pcb")
@@ -26,18 +28,8 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def code() -> SimpleNamespace:
-    """The folder's modules by name, and the contract; other folders have modules of the same names."""
     pytest.importorskip("torch")
-    names = [file.stem for file in FOLDER.glob("*.py")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        patch.syspath_prepend(str(IMAGES / "base"))
-        patch.syspath_prepend(str(FOLDER))
-        modules = {name: importlib.import_module(name) for name in [*names, "contract"]}
-        for name in names:
-            sys.modules.pop(name, None)
-    return SimpleNamespace(**modules)
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +59,11 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
-    """The catalogue of this folder alone."""
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / FOLDER.name).symlink_to(FOLDER)
-    return load_catalog(tmp_path / "images")
+    return catalog_of(FOLDER, tmp_path)
 
 
-def test_the_standin_is_small_named_and_always_the_same(
-    code: SimpleNamespace, standin: Path, tmp_path: Path
-) -> None:
-    code.data.write(tmp_path / "again")
+def test_the_standin_is_small_and_named(code: SimpleNamespace, standin: Path) -> None:
     files = [file.relative_to(standin) for file in standin.rglob("*") if file.is_file()]
-    assert all((standin / f).read_bytes() == (tmp_path / "again" / f).read_bytes() for f in files)
     market = code.data.Market(standin)
     assert market.source == "stand-in"
     assert (market.classes, len(market.labels), market.train.size) == (16, 128, (64, 32))
@@ -91,16 +76,10 @@ def test_the_standin_is_small_named_and_always_the_same(
     assert not names["train"] & names["val"]
 
 
-def test_writing_again_leaves_the_standin_and_foreign_folders_alone(
+def test_the_standin_is_whole_and_leaves_foreign_folders_alone(
     code: SimpleNamespace, standin: Path, tmp_path: Path
 ) -> None:
-    before = (standin / "source.json").stat().st_mtime_ns
-    code.data.write(standin)
-    assert (standin / "source.json").stat().st_mtime_ns == before
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(SystemExit, match="not empty"):
-        code.data.write(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    writes_once(code, standin, tmp_path)
 
 
 def test_a_limit_keeps_every_person_and_changes_the_digest(code: SimpleNamespace, standin: Path) -> None:

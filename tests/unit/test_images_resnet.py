@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import re
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+from tests.unit.programs import IMAGES, equal, events, load, training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FOLDER = IMAGES / "pytorch_resnet_cifar10"
-TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
 PARAMETERS = {
     "resnet20": 269_722,
     "resnet32": 464_154,
@@ -34,18 +33,8 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def code() -> SimpleNamespace:
-    """The folder's modules by name, and the contract; other folders have modules of the same names."""
     pytest.importorskip("torch")
-    names = [file.stem for file in FOLDER.glob("*.py")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        patch.syspath_prepend(str(IMAGES / "base"))
-        patch.syspath_prepend(str(FOLDER))
-        modules = {name: importlib.import_module(name) for name in [*names, "contract"]}
-        for name in names:
-            sys.modules.pop(name, None)
-    return SimpleNamespace(**modules)
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +55,14 @@ def tiny(code: SimpleNamespace, tmp_path: Path) -> Path:
     return folder
 
 
-def training(code: SimpleNamespace, data: Path, *flags: object, model: str = "resnet20") -> Any:
-    """What the contract gives a program that is started with these flags."""
-    argv = ["--model", model, "--data", str(data), "--output", str(data), "--device", "cpu", *map(str, flags)]
-    return code.contract.Training(*code.contract.parse(TOML, argv))
-
-
 def fit(code: SimpleNamespace, data: Path, *flags: object, model: str = "resnet20") -> Any:
     """A training under way on the CPU."""
     started = training(code, data, *flags, model=model)
     return code.train.Fit(started, code.data.Images(started.data, started.limit))
 
 
-def weights(ready: Any) -> dict[str, Any]:
-    return {name: tensor.detach().clone() for name, tensor in ready.net.state_dict().items()}
+def weights(ready: Any) -> list[Any]:
+    return [tensor.detach().clone() for tensor in ready.net.state_dict().values()]
 
 
 def after_two_steps(code: SimpleNamespace, data: Path, *flags: object, model: str = "resnet20") -> Any:
@@ -92,10 +75,6 @@ def after_two_steps(code: SimpleNamespace, data: Path, *flags: object, model: st
     ready.dice.set_state(state)
     loss = ready.epoch()
     return SimpleNamespace(before=before, after=weights(ready), settings=settings, draws=draws, loss=loss)
-
-
-def equal(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    return all(tensor.equal(two[name]) for name, tensor in one.items())
 
 
 # ---------------------------------------------------------------- networks
@@ -230,10 +209,10 @@ def test_the_program_writes_its_events_and_metrics(tiny: Path, tmp_path: Path) -
     flags = ("--model", "resnet20", "--epochs", "3", "--batch-size", "16", "--limit", "20", "--device", "cpu")
     done = run(tiny, file, *flags)
     assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    assert [event["event"] for event in events] == ["begin", "ready", *["epoch"] * 3, "end"]
-    accuracies = [event["metrics"]["test_accuracy"] for event in events if event["event"] == "epoch"]
-    end = events[-1]
+    found = events(file)
+    assert [event["event"] for event in found] == ["begin", "ready", *["epoch"] * 3, "end"]
+    accuracies = [event["metrics"]["test_accuracy"] for event in events(file, "epoch")]
+    end = found[-1]
     assert end["metrics"] == {"test_accuracy": accuracies[-1], "best_val_accuracy": max(accuracies)}
     assert end["data_source"] == "user"
     assert re.fullmatch("[0-9a-f]{16}", end["data_digest"])
@@ -242,4 +221,4 @@ def test_the_program_writes_its_events_and_metrics(tiny: Path, tmp_path: Path) -
 @pytest.mark.parametrize("flag", ["--epochs", "--batch-size"])
 def test_zero_epochs_or_rows_a_batch_are_refused(code: SimpleNamespace, tiny: Path, flag: str) -> None:
     with pytest.raises(SystemExit, match="0: must be at least 1"):
-        code.train.train(training(code, tiny, flag, 0))
+        code.train.train(training(code, tiny, flag, 0, model="resnet20"))

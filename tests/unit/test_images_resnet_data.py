@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
 import re
 import string
-import sys
 import tomllib
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from energy_plugin.declare.catalog import Catalog, load_catalog
+from tests.unit.programs import IMAGES, catalog_of, load, writes_once
 
-IMAGES = Path(__file__).resolve().parents[2] / "images"
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from energy_plugin.declare.catalog import Catalog
+
 FOLDER = IMAGES / "pytorch_resnet_cifar10"
 TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
 MODELS = {f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)}
@@ -28,18 +29,8 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def code() -> SimpleNamespace:
-    """The folder's modules by name, and the contract; other folders have modules of the same names."""
     pytest.importorskip("torch")
-    names = [file.stem for file in FOLDER.glob("*.py")]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in names:
-            patch.delitem(sys.modules, name, raising=False)
-        patch.syspath_prepend(str(IMAGES / "base"))
-        patch.syspath_prepend(str(FOLDER))
-        modules = {name: importlib.import_module(name) for name in [*names, "contract"]}
-        for name in names:
-            sys.modules.pop(name, None)
-    return SimpleNamespace(**modules)
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +53,7 @@ def tiny(code: SimpleNamespace, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
-    """The catalogue of this folder alone."""
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / FOLDER.name).symlink_to(FOLDER)
-    return load_catalog(tmp_path / "images")
+    return catalog_of(FOLDER, tmp_path)
 
 
 def test_the_standin_is_small_named_and_always_the_same(
@@ -77,12 +65,6 @@ def test_the_standin_is_small_named_and_always_the_same(
     assert one.source == "stand-in"
     assert [len(labels) for _, labels in (one.train, one.test)] == [1000, 500]
     assert np.bincount(one.train[1]).tolist() == [100] * 10
-    for file in standin.rglob("*"):
-        assert (
-            not file.is_file()
-            or file.read_bytes() == (tmp_path / "again" / file.relative_to(standin)).read_bytes()
-        )
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_no_test_image_is_a_training_image(code: SimpleNamespace, standin: Path) -> None:
@@ -91,16 +73,10 @@ def test_no_test_image_is_a_training_image(code: SimpleNamespace, standin: Path)
     assert not any(image.tobytes() in seen for image in images.test[0])
 
 
-def test_writing_again_leaves_the_standin_and_foreign_folders_alone(
+def test_the_standin_is_whole_and_leaves_foreign_folders_alone(
     code: SimpleNamespace, standin: Path, tmp_path: Path
 ) -> None:
-    before = (standin / "source.json").stat().st_mtime_ns
-    code.data.write(standin)
-    assert (standin / "source.json").stat().st_mtime_ns == before
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(SystemExit, match="not empty"):
-        code.data.write(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    writes_once(code, standin, tmp_path)
 
 
 def test_a_limit_keeps_every_class_and_changes_the_digest(code: SimpleNamespace, standin: Path) -> None:
