@@ -78,3 +78,32 @@ def writes_once(code: SimpleNamespace, standin: Path, scratch: Path) -> None:
         code.data.write(scratch / "other")
     assert sorted(p.name for p in scratch.iterdir()) == ["again", "other"]
     assert [p.name for p in (scratch / "other").iterdir()] == ["mine.txt"]
+
+
+def small_cifar(code: SimpleNamespace, scratch: Path) -> Path:
+    """Data of a user's own: 40 training and 20 test rows in the right files."""
+    folder = scratch / "tiny"
+    (folder / code.data.FOLDER).mkdir(parents=True)
+    for seed, name in enumerate(code.data.TRAIN_FILES):
+        code.data.write_batch(folder / code.data.FOLDER / name, *code.standin.stand_in(8, seed))
+    code.data.write_batch(folder / code.data.FOLDER / code.data.TEST_FILE, *code.standin.stand_in(20, 9))
+    return folder
+
+
+def small_market(scratch: Path) -> Path:
+    """Data of a user's own: four people, of whom two are searched for, as .npy files of 64 x 32."""
+    import numpy as np
+
+    dice = np.random.default_rng(0)
+    for part, people, cameras in (
+        ("train_all", ("0002", "0007"), (1, 2)),
+        ("query", ("0001", "0005"), (1,)),
+        ("gallery", ("0001", "0005", "-1"), (1, 2)),
+    ):
+        for person in people:
+            folder = scratch / "tiny" / "pytorch" / part / person
+            folder.mkdir(parents=True)
+            for camera in cameras:
+                image = dice.integers(0, 256, (64, 32, 3)).astype(np.uint8)
+                np.save(folder / f"{person}_c{camera}s1_000001_00.npy", image)
+    return scratch / "tiny"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.programs import IMAGES, catalog_of, equal, events, load, training, writes_once
+from tests.unit.programs import IMAGES, equal, events, training, writes_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,23 +21,6 @@ FOLDER = IMAGES / "MRT-OAST"
 TOML = tomllib.loads((FOLDER / "repository.toml").read_text("utf-8"))
 
 pytestmark = pytest.mark.train
-
-
-@pytest.fixture(scope="module")
-def code() -> SimpleNamespace:
-    return load(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data") / "standin"
-    code.data.write(folder)
-    return folder
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return catalog_of(FOLDER, tmp_path)
 
 
 # Every tensor but the word vectors, with a tree's length as L: this is the model's definition.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.unit.programs import IMAGES, catalog_of, load, writes_once
+from tests.unit.programs import IMAGES, small_market, writes_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,40 +26,9 @@ MODELS = ("densenet121", "hrnet18", "pcb")
 pytestmark = pytest.mark.train
 
 
-@pytest.fixture(scope="module")
-def code() -> SimpleNamespace:
-    pytest.importorskip("torch")
-    return load(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data") / "standin"
-    code.data.write(folder)
-    return folder
-
-
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """Data of a user's own: four people, of whom two are searched for, as .npy files of 64 x 32."""
-    dice = np.random.default_rng(0)
-    for part, people, cameras in (
-        ("train_all", ("0002", "0007"), (1, 2)),
-        ("query", ("0001", "0005"), (1,)),
-        ("gallery", ("0001", "0005", "-1"), (1, 2)),
-    ):
-        for person in people:
-            folder = tmp_path / "tiny" / "pytorch" / part / person
-            folder.mkdir(parents=True)
-            for camera in cameras:
-                image = dice.integers(0, 256, (64, 32, 3)).astype(np.uint8)
-                np.save(folder / f"{person}_c{camera}s1_000001_00.npy", image)
-    return tmp_path / "tiny"
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return catalog_of(FOLDER, tmp_path)
+    return small_market(tmp_path)
 
 
 def test_the_standin_is_small_and_named(code: SimpleNamespace, standin: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.unit.programs import IMAGES, equal, events, load, training
+from tests.unit.programs import IMAGES, equal, events, small_cifar, training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,28 +31,9 @@ LEARNING = ("--limit", 320, "--batch-size", 16, "--lr", 0.05, "--epochs", 3)
 pytestmark = pytest.mark.train
 
 
-@pytest.fixture(scope="module")
-def code() -> SimpleNamespace:
-    pytest.importorskip("torch")
-    return load(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data") / "standin"
-    code.data.write(folder)
-    return folder
-
-
 @pytest.fixture
 def tiny(code: SimpleNamespace, tmp_path: Path) -> Path:
-    """Data of a user's own: 40 training and 20 test rows in the right files."""
-    folder = tmp_path / "tiny"
-    (folder / code.data.FOLDER).mkdir(parents=True)
-    for seed, name in enumerate(code.data.TRAIN_FILES):
-        code.data.write_batch(folder / code.data.FOLDER / name, *code.standin.stand_in(8, seed))
-    code.data.write_batch(folder / code.data.FOLDER / code.data.TEST_FILE, *code.standin.stand_in(20, 9))
-    return folder
+    return small_cifar(code, tmp_path)
 
 
 def fit(code: SimpleNamespace, data: Path, *flags: object, model: str = "resnet20") -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.unit.programs import IMAGES, catalog_of, load, writes_once
+from tests.unit.programs import IMAGES, small_cifar, writes_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,33 +27,9 @@ MODELS = {f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)}
 pytestmark = pytest.mark.train
 
 
-@pytest.fixture(scope="module")
-def code() -> SimpleNamespace:
-    pytest.importorskip("torch")
-    return load(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data") / "standin"
-    code.data.write(folder)
-    return folder
-
-
 @pytest.fixture
 def tiny(code: SimpleNamespace, tmp_path: Path) -> Path:
-    """Data of a user's own: 40 training and 20 test rows in the right files."""
-    folder = tmp_path / "tiny"
-    (folder / code.data.FOLDER).mkdir(parents=True)
-    for seed, name in enumerate(code.data.TRAIN_FILES):
-        code.data.write_batch(folder / code.data.FOLDER / name, *code.standin.stand_in(8, seed))
-    code.data.write_batch(folder / code.data.FOLDER / code.data.TEST_FILE, *code.standin.stand_in(20, 9))
-    return folder
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return catalog_of(FOLDER, tmp_path)
+    return small_cifar(code, tmp_path)
 
 
 def test_the_standin_is_small_named_and_always_the_same(

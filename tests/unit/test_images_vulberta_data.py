@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.programs import IMAGES, load, writes_once
+from tests.unit.programs import IMAGES, writes_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 FOLDER = IMAGES / "VulBERTa"
 
 pytestmark = pytest.mark.train
-
-
-@pytest.fixture(scope="module")
-def code() -> SimpleNamespace:
-    return load(FOLDER)
-
-
-@pytest.fixture(scope="module")
-def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data") / "standin"
-    code.data.write(folder)
-    return folder
 
 
 def test_c_is_split_into_its_tokens_without_comments(code: SimpleNamespace) -> None:
