@@ -119,6 +119,13 @@ OPTIONS = (
         help="run the original project in DIR in place of our program of REPOSITORY; repeatable",
     ),
     Option(
+        name="weights",
+        kind="text",
+        default="",
+        metavar="DIR",
+        help="pretrained weights to start from: DIR/<repository>/<model>.pt",
+    ),
+    Option(
         name="limit",
         kind="int",
         default=0,
@@ -195,6 +202,7 @@ class Options:
     order: str
     images: Path | None
     data: Path | None
+    weights: Path | None
     checkout: dict[str, Path]
     limit: int | None
     gpus: tuple[str, ...]
@@ -252,6 +260,7 @@ def read_options(config: pytest.Config) -> Options:
         order=values["order"],
         images=_folder("images", values["images"], root),
         data=_folder("data", values["data"], root),
+        weights=_folder("weights", values["weights"], root),
         checkout=_checkouts(values["checkout"], root),
         limit=_at_least("limit", values["limit"], 0) or None,
         **_container(values),

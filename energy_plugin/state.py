@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from energy_plugin.record.record import Record
     from energy_plugin.run.executors.protocols import Executor
     from energy_plugin.run.session import Session
+    from energy_plugin.run.weights import Weights
 
 MARK = "energy_experiments"
 ASK_S = 3600.0
@@ -144,8 +145,11 @@ class State:
         from energy_plugin.clock import SystemClock
         from energy_plugin.run.data import DataStore
         from energy_plugin.run.session import Session
+        from energy_plugin.run.weights import Weights
 
         self.data = DataStore(self.catalog, self.options.data)
+        weights = Weights(self.options.weights)
+        weights.check(program for case in cases for program in case.programs)
         if self.options.checkout:
             from energy_plugin.run.checkout import check_cases
 
@@ -153,24 +157,25 @@ class State:
         return Session(
             options=self.options,
             catalog=self.catalog,
-            executor=self._executor(),
+            executor=self._executor(weights),
+            weights=weights,
             meters=self._meters(),
             clock=SystemClock(),
             plan=cases,
             root=self.config.inipath.parent if self.config.inipath else self.config.invocation_params.dir,
         )
 
-    def _executor(self) -> Executor:
+    def _executor(self, weights: Weights) -> Executor:
         if self.options.executor == "docker":
             from energy_plugin.run.executors.container import limits
             from energy_plugin.run.executors.docker import DockerExecutor
 
             given = self.options
             most = limits(given.memory, given.cpus, given.timeout, given.gpus)
-            return DockerExecutor(self.catalog, self.data, most)
+            return DockerExecutor(self.catalog, self.data, most, weights)
         from energy_plugin.run.executors.local import LocalExecutor
 
-        return LocalExecutor(self.catalog, self.data)
+        return LocalExecutor(self.catalog, self.data, weights)
 
     def _meters(self) -> list[Meter]:
         from energy_plugin.meters.select import make_meters

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from energy_plugin.options import Options
     from energy_plugin.record.trace import Channel
     from energy_plugin.run.executors.protocols import Executor
+    from energy_plugin.run.weights import Weights
 
 ENOUGH_BYTES = 32 * 2**20
 """A case is not started with less free space than this: its log and traces must fit."""
@@ -76,6 +77,7 @@ class Session:
         options: Options,
         catalog: Catalog,
         executor: Executor,
+        weights: Weights,
         meters: Sequence[Meter],
         clock: Clock,
         plan: Sequence[Case],
@@ -85,6 +87,7 @@ class Session:
         self.catalog = catalog
         self.plan = list(plan)
         self._executor = executor
+        self._weights = weights
         self._meters = meters
         self._clock = clock
         self._root = root
@@ -183,7 +186,10 @@ class Session:
 
     def key(self, case: Case) -> str:
         """The content hash of a case in this session."""
-        sources = {p.repository: self.catalog.repositories[p.repository].sources for p in case.programs}
+        sources = {
+            p.repository: self.catalog.repositories[p.repository].sources + self._weights.digest(p)
+            for p in case.programs
+        }
         return case.key(sources=sources, base=self._base, executor=self._executor.name)
 
     def _attempt(self, case: Case, number: int, key: str, cooldown: Cooldown) -> Record:

@@ -52,7 +52,7 @@ def prepare(training: contract.Training) -> Prepared:
     training.data_source, training.data_digest = found.source, found.digest
     length, batch = STANDIN if found.source == "stand-in" else FULL
     torch.manual_seed(values["seed"])
-    network = Mrt(found.words, length, values["dropout"]).to(device)
+    network = training.load_weights(Mrt(found.words, length, values["dropout"])).to(device)
     count = sum(weight.numel() for weight in network.parameters())
     print(f"{count:,} parameters, {len(found.train)} pairs, {length} nodes, batch {batch}", flush=True)
     optimizer = torch.optim.Adam(

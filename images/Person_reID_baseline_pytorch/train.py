@@ -53,7 +53,8 @@ class Fit:
         self.size = input_size(market, striped)
         self.pad = 0 if striped else round(PAD_SHARE * self.size[0])
         torch.manual_seed(values["seed"])
-        self.net = build(training.model, market.classes, values["dropout"]).to(self.device)
+        network = build(training.model, market.classes, values["dropout"])
+        self.net = training.load_weights(network).to(self.device)
         self.batch: int = values["batch_size"]
         self.images = torch.from_numpy(market.train.images).to(self.device)
         self.labels = torch.from_numpy(market.labels).to(self.device)

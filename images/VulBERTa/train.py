@@ -48,7 +48,7 @@ def prepare(training: contract.Training) -> Prepared:
     training.data_source, training.data_digest = found.source, found.digest
     size = TINY if found.source == "stand-in" else FULL
     torch.manual_seed(training.values["seed"])
-    network = MODELS[training.model](size).to(training.device)
+    network = training.load_weights(MODELS[training.model](size)).to(training.device)
     count = sum(weight.numel() for weight in network.parameters())
     print(
         f"size {size.name}: {count:,} parameters, {len(found.train)} rows of {size.length} tokens", flush=True

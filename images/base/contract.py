@@ -23,13 +23,16 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 GO_POLL_S = 0.001
 TYPES: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+
+
+M = TypeVar("M")
 
 
 class Training:
@@ -49,6 +52,7 @@ class Training:
         self.output = Path(arguments.output)
         self.limit: int | None = arguments.limit
         self.device = resolve_device(arguments.device)
+        self.weights_file = Path(arguments.weights) if arguments.weights else None
         self.data_source = ""
         self.data_digest = ""
         self.weights = "random"
@@ -96,6 +100,27 @@ class Training:
         shown = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         print(f"epoch {self._epochs}: loss {loss:.4f} {shown}".rstrip(), flush=True)
         self._epoch_start_ns = time.monotonic_ns()
+
+    def load_weights(self, network: M) -> M:
+        """*network* itself, with the tensors of ``--weights`` that fit it by name and shape.
+
+        A new head keeps its random start, as in fine-tuning. A file of which nothing fits ends the
+        program: it would otherwise train from random weights under another name.
+        """
+        if self.weights_file is None:
+            return network
+        import torch
+
+        state = torch.load(self.weights_file, map_location="cpu", weights_only=True)
+        module: Any = network
+        own = module.state_dict()
+        fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
+        if not fitting:
+            raise SystemExit(f"{self.weights_file}: no tensor fits {self.model} by name and shape")
+        module.load_state_dict(fitting, strict=False)
+        self.weights = "file"
+        print(f"weights: {len(fitting)} of {len(own)} tensors from {self.weights_file.name}", flush=True)
+        return network
 
     def end(self, metrics: Mapping[str, float]) -> None:
         """Say that training completed, with its final metrics."""
@@ -181,6 +206,7 @@ def parse(
     parser.add_argument(
         "--limit", type=_number("int", 1), default=None, help="use at most so many training rows"
     )
+    parser.add_argument("--weights", default=None, help="state dict (torch.save) to start from")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     known = hyperparameters_of(repository, model)
     for name, entry in known.items():

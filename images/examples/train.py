@@ -64,7 +64,7 @@ def fit_digits(training: contract.Training, model: type[nn.Module]) -> dict[str,
     order = seeded(training)
     train, test = digits(training)
     values = training.values
-    network = model().to(training.device)
+    network = training.load_weights(model()).to(training.device)
     optimizer = torch.optim.Adadelta(network.parameters(), lr=values["learning_rate"])
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, GAMMA)
     training.ready()
@@ -98,7 +98,7 @@ def fit_forward_forward(training: contract.Training) -> dict[str, float]:
     order = seeded(training)
     train, test = (Rows(rows.images.flatten(1), rows.labels) for rows in digits(training))
     values, peak = training.values, train.images.max().item()
-    network = ForwardForward().to(training.device)
+    network = training.load_weights(ForwardForward()).to(training.device)
     optimizers = [
         torch.optim.Adam(layer.parameters(), lr=values["learning_rate"]) for layer in network.layers
     ]
@@ -134,7 +134,7 @@ def fit_siamese(training: contract.Training) -> dict[str, float]:
     order = seeded(training)
     train, test = digits(training)
     values = training.values
-    network = Siamese().to(training.device)
+    network = training.load_weights(Siamese()).to(training.device)
     optimizer = torch.optim.Adadelta(network.parameters(), lr=values["learning_rate"])
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, GAMMA)
     training.ready()
@@ -172,7 +172,7 @@ def fit_word_lm(training: contract.Training) -> dict[str, float]:
     text, values = Text(training.data, training.limit), training.values
     training.data_source, training.data_digest = text.source, text.digest
     train = columns(text.train, values["batch_size"], training.device)
-    network = WordLstm(len(text.vocabulary)).to(training.device)
+    network = training.load_weights(WordLstm(len(text.vocabulary))).to(training.device)
     rate, best = values["learning_rate"], math.inf
     training.ready()
     for _ in range(values["epochs"]):

@@ -43,7 +43,7 @@ class Fit:
     def __init__(self, training: contract.Training, images: Images) -> None:
         values, device = training.values, training.device
         torch.manual_seed(values["seed"])
-        self.net = ResNet(DEPTHS[training.model]).to(device)
+        self.net = training.load_weights(ResNet(DEPTHS[training.model])).to(device)
         self.batch: int = values["batch_size"]
         self.train = tuple(torch.from_numpy(array).to(device) for array in images.train)
         self.test = tuple(torch.from_numpy(array).to(device) for array in images.test)

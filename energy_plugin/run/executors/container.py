@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from energy_plugin.declare.catalog import Hyperparameter
     from energy_plugin.run.executors.hostpath import HostPaths
 
-DATA, OUT, GO, WORK = "/data", "/out", "/go", "/work"
+DATA, OUT, GO, WORK, WEIGHTS = "/data", "/out", "/go", "/work", "/weights.pt"
 PLAIN_USER = 1000
 """Programs run as this user when the caller is root."""
 ORPHAN_S = 7 * 24 * 3600
@@ -90,14 +90,14 @@ def user() -> tuple[int, int]:
     return (os.getuid(), os.getgid()) if os.getuid() else (PLAIN_USER, PLAIN_USER)
 
 
-def arguments(program: Program, known: Mapping[str, Hyperparameter]) -> list[str]:
+def arguments(program: Program, known: Mapping[str, Hyperparameter], *, weights: bool = False) -> list[str]:
     """The program's command line inside the container, after the image's entry point."""
     argv = ["--model", program.model, "--data", DATA, "--output", f"{OUT}/output"]
     for name in sorted(program.passed):
         argv += [known[name].flag, repr(program.values[name])]
     if program.limit is not None:
         argv += ["--limit", str(program.limit)]
-    return argv
+    return [*argv, "--weights", WEIGHTS] if weights else argv
 
 
 def entrypoint(deadline_s: int, name: str, program: Sequence[str]) -> list[str]:
@@ -131,6 +131,7 @@ def options(
     paths: HostPaths,
     go: Path | None = None,
     work: Path | None = None,
+    weights: Path | None = None,
 ) -> dict[str, Any]:
     """Arguments of ``containers.create`` beside image, command, entry point and labels.
 
@@ -143,6 +144,7 @@ def options(
         paths: as the engine must be given them.
         go: a pair's barrier file; its folder is read-only at ``/go``.
         work: copy of a user's checkout, writable at ``/work``.
+        weights: file to start from, read-only at ``/weights.pt``.
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
@@ -152,6 +154,7 @@ def options(
     mounts = [bind(folder, OUT, "results folder", read_only=False)]
     mounts += [bind(data, DATA, "data folder", read_only=True)] if data else []
     mounts += [bind(work, WORK, "copy of the checkout", read_only=False)] if work else []
+    mounts += [bind(weights, WEIGHTS, "weights", read_only=True)] if weights else []
     env = {**ENVIRONMENT, "WATTWHY_EVENTS": f"{OUT}/{name}.events.jsonl"}
     # Two intra-op threads on two busy cores are 5 to 50 times slower; an image may know better.
     env |= {} if "OMP_NUM_THREADS" in environment else {"OMP_NUM_THREADS": "1"}

@@ -14,6 +14,7 @@ from energy_plugin.run.executors.dockerjob import DockerJob
 from energy_plugin.run.executors.hostpath import HostPaths, host_paths
 from energy_plugin.run.executors.originaljob import RAW, DockerOriginalJob, make_pipe
 from energy_plugin.run.logmarks import LogMarks
+from energy_plugin.run.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +34,12 @@ class DockerExecutor:
 
     name = "docker"
 
-    def __init__(self, catalog: Catalog, data: DataStore, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, data: DataStore, limits: Limits, weights: Weights | None = None
+    ) -> None:
         self._catalog = catalog
         self._data = data
+        self._weights = weights or Weights(None)
         self._limits = limits
         self._client_: DockerClient | None = None
         self._images: dict[str, Image] = {}
@@ -88,8 +92,9 @@ class DockerExecutor:
             return self._original(repository, program, folder, name, go)
         known = repository.models[program.model].hyperparameters
         data = self._data.folder(program.repository).resolve()
-        command = [*image.entrypoint, *container.arguments(program, known)]
-        created = self._create(image, command, folder, name, data=data, go=go)
+        weights = self._weights.file(program)
+        command = [*image.entrypoint, *container.arguments(program, known, weights=weights is not None)]
+        created = self._create(image, command, folder, name, data=data, go=go, weights=weights)
         return self._keep(DockerJob(created, folder, name, self._facts(image)))
 
     def _original(
@@ -135,6 +140,7 @@ class DockerExecutor:
         data: Path | None,
         go: Path | None,
         work: Path | None = None,
+        weights: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Container:
         made = container.options(
@@ -146,6 +152,7 @@ class DockerExecutor:
             paths=self._paths,
             go=go,
             work=work,
+            weights=weights.resolve() if weights else None,
         )
         made["environment"] |= environment or {}
         try:

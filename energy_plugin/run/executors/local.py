@@ -21,6 +21,7 @@ from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run import checkout
 from energy_plugin.run.executors.protocols import Exit
 from energy_plugin.run.logmarks import LogMarks, pipe_chunks, tee
+from energy_plugin.run.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,9 +169,10 @@ class LocalExecutor:
 
     name = "local"
 
-    def __init__(self, catalog: Catalog, data: DataStore) -> None:
+    def __init__(self, catalog: Catalog, data: DataStore, weights: Weights | None = None) -> None:
         self._catalog = catalog
         self._data = data
+        self._weights = weights or Weights(None)
 
     def check(self, repositories: Mapping[str, Any]) -> None:
         """Import the frameworks once: proves they are there and warms the disk cache for all cases."""
@@ -209,6 +211,8 @@ class LocalExecutor:
             argv += [known[passed].flag, repr(program.values[passed])]
         if program.limit is not None:
             argv += ["--limit", str(program.limit)]
+        if weights := self._weights.file(program):
+            argv += ["--weights", str(weights.resolve())]
         base = {"PYTHONPATH": str(repository.folder.parent / "base")}
         return LocalJob(argv, self._environment(go) | base, folder, name)
 
