@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 VALUE_KEY = "wattwhy_value"
 GROUP = "wattwhy"
+STATUS_OF = {
+    "total_energy_joules": "total_energy_status",
+    "energy_cpu_total_joules": "energy_cpu_status",
+    "energy_gpu_total_joules": "energy_gpu_status",
+    "estimate_codecarbon_joules": "estimate_codecarbon_status",
+    "estimate_calculator_joules": "estimate_calculator_status",
+}
 
 
 class ReplayClock:
@@ -44,8 +51,9 @@ def carry(record: Record, request: pytest.FixtureRequest, column: str) -> None:
     row = rows(record)[0]
     benchmark.extra_info.update({key: value for key, value in row.items() if value not in (None, "")})
     benchmark.extra_info["value"] = column
-    # Without a value there is no round: a benchmark of 0 would be a claim.
-    if row[column] is not None:
+    # Without a whole value there is no round: part of the joules would look like an improvement.
+    status = row.get(STATUS_OF.get(column, ""), "measured")
+    if row[column] is not None and status in ("measured", "estimated"):
         clock.value = float(row[column])
         benchmark.pedantic(lambda: None, rounds=1)
 

@@ -44,7 +44,8 @@ def _declarations(path: Path) -> Mapping[str, Declaration | Recorded]:
         return read_design_file(path)
     from energy_plugin.record.journal import records
 
-    cases = {record.case.id: record.case for record in records(path.parent) if record.success}
+    # By key, which is unique: two designs may give different cases one id. A retry has the same key.
+    cases = {record.case_key: record.case for record in records(path.parent) if record.success}
     if not cases:
         raise UsageError(f"{path}: no case succeeded in this session, so there is none to run again")
     return {"recorded": Recorded(cases=tuple(cases.values()))}

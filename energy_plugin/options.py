@@ -91,7 +91,7 @@ OPTIONS = (
         kind="float",
         default=60.0,
         metavar="S",
-        help="longest rest before a case; ends when the machine is back at idle",
+        help="rest before each case where a GPU or wall meter lives, else none",
     ),
     Option(
         name="timeout",
@@ -326,14 +326,17 @@ def _meters(text: str, replay: str) -> tuple[str, ...]:
     for name in names:
         if name not in (*METERS, "replay"):
             raise UnknownNameError("meter", name, (*METERS, "replay"))
+    if len(set(names)) < len(names) or ("replay" in names and len(names) > 1):
+        # Two readings of one channel would be added up.
+        raise UsageError(f"--energy-meters {text}: name each meter once, and replay alone")
     if "replay" in names and not replay:
         raise UsageError("--energy-meters replay needs --energy-replay FILE")
     return tuple(names)
 
 
 def _at_least(name: str, value: Any, low: float) -> Any:
-    if value < low:
-        raise UsageError(f"--energy-{name} {value}: must be at least {low:g}")
+    if not low <= value < float("inf"):
+        raise UsageError(f"--energy-{name} {value}: must be a number of at least {low:g}")
     return value
 
 
@@ -375,6 +378,6 @@ def read_tdp(text: str) -> dict[str, float]:
             watts[device] = float(number)
         except ValueError:
             raise UsageError(f"--energy-tdp {part!r}: write {device}=WATTS, such as {device}=65") from None
-        if not watts[device] > 0:
-            raise UsageError(f"--energy-tdp {part!r}: watts must be above 0")
+        if not 0 < watts[device] < float("inf"):
+            raise UsageError(f"--energy-tdp {part!r}: watts must be a number above 0")
     return watts

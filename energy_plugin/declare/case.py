@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Role = Literal["a", "b", "load"]
 Mode = Literal["alone", "pair", "background"]
@@ -55,6 +55,13 @@ class Program:
         # ':' and not '=', which a -k expression cannot hold.
         return "-".join(f"{name}:{self.values[name]!r}" for name in self.varied) or "default"
 
+    @property
+    def full_label(self) -> str:
+        """Every passed value and the row limit, whether varied or not."""
+        parts = [f"{name}:{self.values[name]!r}" for name in sorted(self.passed)]
+        parts += [f"limit:{self.limit}"] if self.limit is not None else []
+        return "-".join(parts) or "default"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -85,9 +92,16 @@ class Case:
     @property
     def id(self) -> str:
         """For people and ``-k``: ``repository-model-mode-name:value-rN``."""
+        return self._id([program.label for program in self.programs])
+
+    @property
+    def full_id(self) -> str:
+        """The id with every passed value and the row limit, where the short one is not unique."""
+        return self._id([program.full_label for program in self.programs])
+
+    def _id(self, labels: Sequence[str]) -> str:
         names = "+".join(f"{p.repository}-{p.model}" for p in self.programs)
-        labels = "+".join(program.label for program in self.programs)
-        return f"{names}-{self.mode}-{labels}-r{self.replicate}"
+        return f"{names}-{self.mode}-{'+'.join(labels)}-r{self.replicate}"
 
     def key(self, *, sources: Mapping[str, str], base: str, executor: str) -> str:
         """Content hash (16 hex digits) that resume and de-duplication compare.

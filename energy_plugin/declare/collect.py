@@ -10,7 +10,7 @@ import pytest
 
 from energy_plugin.declare.case import Case, Program
 from energy_plugin.declare.design import Design, checked, defaults
-from energy_plugin.errors import FileError, UnknownNameError
+from energy_plugin.errors import FileError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
     found: list[Case] = []
     for model in catalog.select(declaration.select):
         for treatment in design.treatments(model, seed):
-            program = _program(model, design.base, treatment, limit)
+            program = _program(model, design.passed(model), treatment, limit)
             found += [
                 Case(programs=(program,), replicate=replicate, design=declaration.name or design.kind)
                 for replicate in range(1, declaration.replicates + 1)
@@ -140,6 +140,8 @@ def read_design_file(file: Path) -> dict[str, Declaration]:
         raise FileError(file, "experiments", blocks, "write at least one [[experiments]] block")
     found: dict[str, Declaration] = {}
     for index, block in enumerate(blocks, start=1):
+        if not isinstance(block, dict):
+            raise FileError(file, f"experiments[{index}]", block, "write it as [[experiments]]")
         name = block.get("name", f"block_{index}")
         if name in found or not str(name).isidentifier():
             raise FileError(file, f"experiments[{index}].name", name, "must be a unique identifier")
@@ -153,23 +155,37 @@ def _block(file: Path, key: str, block: Mapping[str, Any], table: Mapping[str, A
     select = [select] if isinstance(select, str) else select
     if not isinstance(select, list) or not all(isinstance(item, str) for item in select):
         raise FileError(file, f"{key}.select", select, "must be a model or a list of models")
-    entry = dict(block.get("design", {"kind": "defaults"}))
+    entry = block.get("design", {"kind": "defaults"})
+    if not isinstance(entry, dict):
+        raise FileError(file, f"{key}.design", entry, 'must be a table such as { kind = "defaults" }')
+    entry = dict(entry)
     _only(file, f"{key}.design", entry, DESIGN_KEYS)
     if entry.get("kind") not in KINDS:
         raise FileError(file, f"{key}.design.kind", entry.get("kind"), f"must be one of {', '.join(KINDS)}")
-    if "names" in entry:
+    if isinstance(entry.get("names"), list):
         entry["names"] = tuple(entry["names"])
-    replicates = block.get("replicates", table.get("replicates", 1))
-    if not isinstance(replicates, int) or replicates < 1:
-        raise FileError(file, f"{key}.replicates", replicates, "must be a whole number of at least 1")
+    try:
+        design = checked(Design(**entry))
+    except UsageError as error:
+        raise FileError(file, f"{key}.design", entry, str(error)) from None
+    given = {"replicates": table.get("replicates", 1), **block}
     return Declaration(
         select=tuple(select),
-        design=checked(Design(**entry)),
-        replicates=replicates,
-        limit=block.get("limit"),
+        design=design,
+        replicates=_whole(file, key, given, "replicates", 1) or 1,
+        limit=_whole(file, key, given, "limit", 1),
         name=table.get("name", file.stem),
-        seed=table.get("seed"),
+        seed=_whole(file, "", table, "seed", 0),
     )
+
+
+def _whole(file: Path, key: str, table: Mapping[str, Any], name: str, least: int) -> int | None:
+    """A whole number of at least *least*, None where the key is absent."""
+    value = table.get(name)
+    if value is not None and (type(value) is not int or value < least):
+        where = f"{key}.{name}".lstrip(".")
+        raise FileError(file, where, value, f"must be a whole number of at least {least}")
+    return value
 
 
 def _only(file: Path, key: str, table: Mapping[str, Any], valid: set[str]) -> None:

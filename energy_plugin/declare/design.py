@@ -53,8 +53,10 @@ class Design:
         Raises:
             UsageError: a name is unknown, or a hyperparameter has no range.
         """
-        for name in self.base:
-            _known(model, name)
+        if isinstance(self.ranges, str) and self.ranges != "default":
+            named = {range_ for h in model.hyperparameters.values() for range_ in h.ranges}
+            if self.ranges not in named:
+                raise UnknownNameError(f"range of {model.path}", self.ranges, named)
         found: list[Treatment] = [{}] if self.default or self.kind == "defaults" else []
         if self.kind == "one_at_a_time":
             for name in self._chosen(model):
@@ -63,18 +65,26 @@ class Design:
             found += self._joint(model, seed)
         return found
 
+    def passed(self, model: Model) -> dict[str, Value]:
+        """The base by the model's own names: a role such as ``epochs`` names a hyperparameter too."""
+        return {_known(model, name).name: value for name, value in self.base.items()}
+
     def _chosen(self, model: Model) -> list[str]:
         if self.names == ("all",):
             return [name for name, h in model.hyperparameters.items() if h.ranges]
         if self.names is None:
-            own = self.ranges if isinstance(self.ranges, Mapping) else {}
+            own = self._own_ranges(model)
             return [
                 n for n, h in model.hyperparameters.items() if (h.ranges or n in own) and h.role != "seed"
             ]
         return [_known(model, name).name for name in self.names]
 
-    def _start(self, hyperparameter: Hyperparameter) -> Value:
-        return self.base.get(hyperparameter.name, hyperparameter.default)
+    def _start(self, model: Model, hyperparameter: Hyperparameter) -> Value:
+        return self.passed(model).get(hyperparameter.name, hyperparameter.default)
+
+    def _own_ranges(self, model: Model) -> dict[str, Sequence[float]]:
+        given = self.ranges if isinstance(self.ranges, Mapping) else {}
+        return {_known(model, name).name: bounds for name, bounds in given.items()}
 
     def _values(self, model: Model, name: str, seed: int) -> list[Value]:
         """Distinct values other than the base's, in the order made."""
@@ -83,14 +93,14 @@ class Design:
         if self.levels is not None:
             steps = [index / (self.levels - 1) if self.levels > 1 else 0.5 for index in range(self.levels)]
             made = [hyperparameter.cast(_at(span, step)) for step in steps]
-            start = self._start(hyperparameter)
+            start = self._start(model, hyperparameter)
             return [value for value in dict.fromkeys(made) if value != start]
         values: list[Value] = []
         for draw in range(DRAWS):
             if len(values) == (self.n or 1):
                 break
             value = self._draw(model, hyperparameter, f"{seed}:{model.path}:{name}:{draw}")
-            if value not in values and value != self._start(hyperparameter):
+            if value not in values and value != self._start(model, hyperparameter):
                 values.append(value)
         return values
 
@@ -108,20 +118,22 @@ class Design:
             treatment = {
                 h.name: self._draw(model, h, f"{seed}:{model.path}:joint:{h.name}:{draw}") for h in chosen
             }
-            if treatment not in found and any(treatment[h.name] != self._start(h) for h in chosen):
+            if treatment not in found and any(treatment[h.name] != self._start(model, h) for h in chosen):
                 found.append(treatment)
         return found
 
     def _range(self, model: Model, hyperparameter: Hyperparameter) -> Range:
-        if isinstance(self.ranges, Mapping):
-            if hyperparameter.name in self.ranges:
-                low, high = self.ranges[hyperparameter.name]
-                given = hyperparameter.ranges.get("default")
-                kind = given.distribution if given else "uniform"
-                return Range(low=float(low), high=float(high), distribution=kind)
-            name = "default"
-        else:
-            name = self.ranges
+        own = self._own_ranges(model)
+        if hyperparameter.name in own:
+            low, high = map(float, own[hyperparameter.name])
+            given = hyperparameter.ranges.get("default")
+            kind = given.distribution if given else "uniform"
+            if kind == "log-uniform" and low <= 0:
+                raise UsageError(
+                    f"ranges.{hyperparameter.name} = [{low:g}, {high:g}]: log-uniform needs low > 0"
+                )
+            return Range(low=low, high=high, distribution=kind)
+        name = self.ranges if isinstance(self.ranges, str) else "default"
         if name not in hyperparameter.ranges:
             # A named alternative need not list every hyperparameter: the others keep their own.
             name = "default"
@@ -178,13 +190,44 @@ def from_options() -> Design:
 
 
 def checked(design: Design) -> Design:
-    """The design itself, if its numbers make sense."""
+    """The design itself, if it can mean something.
+
+    Raises:
+        UsageError: names the key, its value and the mend.
+    """
     if design.levels is not None and design.n is not None:
         raise UsageError("a design takes levels or n, not both")
-    for name, value in (("levels", design.levels), ("n", design.n)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name}={value}: must be at least 1")
+    for name, number in (("levels", design.levels), ("n", design.n)):
+        if number is not None and (type(number) is not int or number < 1):
+            raise UsageError(f"{name} = {number!r}: must be a whole number of at least 1")
+    if design.kind == "joint" and design.levels is not None:
+        raise UsageError(f"levels = {design.levels}: a joint design takes n")
+    if design.kind == "defaults" and (design.names or design.levels or design.n):
+        raise UsageError("a design of defaults varies nothing: leave names, levels and n away")
+    if not all(isinstance(name, str) for name in design.names or ()):
+        raise UsageError(f"names = {design.names!r}: must be names of hyperparameters")
+    _check_numbers(design)
     return design
+
+
+def _check_numbers(design: Design) -> None:
+    if not isinstance(design.base, Mapping):
+        raise UsageError(f"base = {design.base!r}: must be values by name")
+    for name, value in design.base.items():
+        if not _is_number(value):
+            raise UsageError(f"base.{name} = {value!r}: must be a number")
+    if isinstance(design.ranges, str):
+        return
+    if not isinstance(design.ranges, Mapping):
+        raise UsageError(f"ranges = {design.ranges!r}: must be the name of a range, or [low, high] by name")
+    for name, bounds in design.ranges.items():
+        pair = isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(_is_number, bounds))
+        if not pair or not bounds[0] < bounds[1]:
+            raise UsageError(f"ranges.{name} = {bounds!r}: must be [low, high] with low < high")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _known(model: Model, name: str) -> Hyperparameter:

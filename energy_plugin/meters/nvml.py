@@ -105,10 +105,13 @@ class PowerSensor(CounterSensor):
         return Sample(now_ns, self._joules)
 
 
+LEAD_TICKS = 6
+
+
 class NvmlMeter(PollingMeter):
     """Every NVIDIA GPU of this machine.
 
-    Polls from 0.3 s before the window (idle power, the counter's edge) to one update after it.
+    Polls from six ticks before the window (idle power, the counter's edge) to one update after it.
 
     Args:
         rate_hz: polls a second near the edges of a window.
@@ -143,6 +146,8 @@ class NvmlMeter(PollingMeter):
         sensors = [self._sensor(i, handle) for i, handle in enumerate(handles)]
         self._watch(sensors, handles)
         self._sensors = tuple(sensors)
+        # Idle power needs four edges of the counter, and the lead's phase is anything.
+        self.lead_s = max(self.lead_s, LEAD_TICKS * max(sensor.channel.tick_s for sensor in sensors))
         return [sensor.channel for sensor in sensors]
 
     def _handles(self) -> list[object]:

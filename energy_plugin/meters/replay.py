@@ -58,7 +58,11 @@ class ReplayMeter:
 
     def probe(self) -> Sequence[Channel]:
         """Every channel any recorded case has."""
-        every = {(r.meter, r.channel): r for recorded in self._cases.values() for r in recorded}
+        every: dict[tuple[str, str], Recorded] = {}
+        for recorded in (r for some in self._cases.values() for r in some):
+            key = (recorded.meter, recorded.channel)
+            if key not in every or every[key].joules is None:
+                every[key] = recorded  # joules of any case speak before the reason of another
         return [_channel(recorded) for recorded in every.values()]
 
     def start(self) -> None:
@@ -73,7 +77,8 @@ class ReplayMeter:
         """One two-point trace for each channel; a case that was never recorded has only a fault."""
         recorded = self._cases.get(self._case, self._cases.get(ANY, []))
         known = {(r.meter, r.channel): r for r in recorded}
-        return [self._trace(channel, known.get((channel.meter, channel.id))) for channel in self.probe()]
+        living = (channel for channel in self.probe() if channel.alive)
+        return [self._trace(channel, known.get((channel.meter, channel.id))) for channel in living]
 
     def _trace(self, channel: Channel, recorded: Recorded | None) -> Trace:
         samples: tuple[Sample, ...] = ()
@@ -100,6 +105,8 @@ def _channel(recorded: Recorded) -> Channel:
         meter=recorded.meter,
         source=f"replay:{recorded.source}",
         kind=recorded.kind,
+        alive=recorded.joules is not None,
+        reason="" if recorded.joules is not None else recorded.reason or "no-joules",
         detail="recorded earlier, not measured now",
     )
 

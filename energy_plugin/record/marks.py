@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,10 @@ def read_marks(path: Path) -> Marks:
                 case "epoch":
                     epochs.append(_epoch(event, epochs))
                 case "end":
-                    end = event
+                    end = {**event, "metrics": _numbers(event.get("metrics", {}))}
                 case other:
                     raise ValueError(f"unknown event {other!r}")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
             fault = fault or f"event line {number} cannot be read ({error}): {line[:80]!r}"
     return Marks(begin=begin, ready_ns=ready_ns, epochs=tuple(epochs), end=end, fault=fault, unc_ns=unc_ns)
 
@@ -94,4 +95,14 @@ def _epoch(event: Mapping[str, Any], earlier: list[Epoch]) -> Epoch:
         raise ValueError(f"epoch {number} follows epoch {len(earlier)}")
     if t1 < t0 or (earlier and t0 < earlier[-1].t1_ns):
         raise ValueError(f"epoch {number} goes back in time")
-    return Epoch(number=number, t0_ns=t0, t1_ns=t1, loss=event.get("loss"), metrics=event.get("metrics", {}))
+    loss = _numbers({"loss": event.get("loss")})["loss"]
+    return Epoch(number=number, t0_ns=t0, t1_ns=t1, loss=loss, metrics=_numbers(event.get("metrics", {})))
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
+    """The values themselves, each a finite number or null as the contract writes what is not finite."""
+    for name, value in values.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not number:
+            raise ValueError(f"{name} is {value!r}, not a finite number")
+    return dict(values)

@@ -112,13 +112,18 @@ class Record:
             return 0.0
         return (max(w.t1_ns for w in spans) - min(w.t0_ns for w in spans)) / 1e9
 
-    def total(self, window: str = "process") -> Total:
-        """Energy of the whole attempt by direct meters."""
-        return total(r for r in self.readings if r.window.name == window and r.kind == "direct")
+    @property
+    def whole(self) -> str:
+        """Name of the window that holds the whole attempt: of a pair the joint one."""
+        return "joint" if len(self.case.programs) > 1 else "process"
 
-    def estimates(self, window: str = "process") -> dict[str, Total]:
+    def total(self) -> Total:
+        """Energy of the whole attempt by direct meters."""
+        return total(r for r in self.readings if r.window.name == self.whole and r.kind == "direct")
+
+    def estimates(self) -> dict[str, Total]:
         """Estimator name to its own total."""
-        models = [r for r in self.readings if r.window.name == window and r.kind == "model"]
+        models = [r for r in self.readings if r.window.name == self.whole and r.kind == "model"]
         return {
             name: total(r for r in models if r.meter == name) for name in sorted({r.meter for r in models})
         }
@@ -174,7 +179,7 @@ def total(readings: Iterable[Reading]) -> Total:
     worst = max((reading.status for reading in known), key=RANK.__getitem__)
     reasons = sorted({r.reason for r in known if r.reason} | {f"{r.channel} {r.reason}" for r in missing})
     return Total(
-        status="partial" if missing and worst != "estimated" else worst,
+        status="partial" if missing else worst,
         reason="; ".join(reasons),
         joules=sum(r.joules for r in known if r.joules is not None),
         lo_j=sum(r.lo_j if r.lo_j is not None else r.joules or 0.0 for r in known),

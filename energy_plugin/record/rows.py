@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energy_plugin.record.record import RANK
+from energy_plugin.record.record import total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from energy_plugin.record.record import Outcome, Record
+    from energy_plugin.record.record import Outcome, Record, Total
     from energy_plugin.record.trace import Reading
 
 Row = dict[str, Any]
@@ -28,7 +28,8 @@ COLUMNS = (
     "energy_gpu_status", "energy_gpu_temp_avg_celsius", "energy_gpu_temp_max_celsius",
     "energy_gpu_util_avg_percent", "energy_gpu_util_max_percent",
     "idle_watts", "idle_unc_watts", "window_unc_seconds",
-    "estimate_codecarbon_joules", "estimate_calculator_joules",
+    "estimate_codecarbon_joules", "estimate_codecarbon_status",
+    "estimate_calculator_joules", "estimate_calculator_status",
     "energy_per_epoch", "time_per_epoch", "convergence_epoch", "gpu_memory_peak",
     "cpu_time_seconds", "memory_peak_bytes", "cpu_load_before",
     "data_source", "data_digest", "weights", "device", "row_limit", "executor", "exit_code",
@@ -120,7 +121,6 @@ def _energy(record: Record, outcome: Outcome) -> Row:
     dram = _sum(r for r in direct if r.channel.startswith("cpu:dram"))
     gpu = _sum(r for r in direct if r.channel.startswith("gpu:"))
     whole = record.total()
-    estimates = record.estimates()
     idle = [r for r in direct if r.idle_w is not None]
     return {
         "total_energy_joules": whole.joules,
@@ -137,8 +137,7 @@ def _energy(record: Record, outcome: Outcome) -> Row:
         **_gauges(record),
         "idle_watts": sum(r.idle_w for r in idle if r.idle_w is not None) if idle else None,
         "idle_unc_watts": sum((r.idle_unc_w or 0.0) ** 2 for r in idle) ** 0.5 if idle else None,
-        "estimate_codecarbon_joules": estimates["codecarbon"].joules if "codecarbon" in estimates else None,
-        "estimate_calculator_joules": estimates["calculator"].joules if "calculator" in estimates else None,
+        **_estimates(record.estimates()),
     }
 
 
@@ -191,13 +190,18 @@ def _add(first: float | None, second: float | None) -> float | None:
 
 
 def _status(readings: Iterable[Reading]) -> str:
-    found = [(r.status, r.reason) for r in readings]
-    if not found:
-        return "unavailable: no-meter"
-    alive = [status for status, _ in found if status != "unavailable"]
-    if alive:
-        return max(alive, key=RANK.__getitem__)
-    return "unavailable: " + ", ".join(sorted({reason for _, reason in found}))
+    """Status of the sum of these readings, with the reason where there is none."""
+    whole = total(readings)
+    return whole.status if whole.joules is not None else f"unavailable: {whole.reason}"
+
+
+def _estimates(by_name: Mapping[str, Total]) -> Row:
+    row: Row = {}
+    for name in ("codecarbon", "calculator"):
+        found = by_name.get(name)
+        row[f"estimate_{name}_joules"] = found.joules if found else None
+        row[f"estimate_{name}_status"] = found.status if found else "unavailable"
+    return row
 
 
 def experiment(record: Record) -> dict[str, Any]:

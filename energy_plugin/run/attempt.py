@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from energy_plugin.run.executors.protocols import Executor, Exit, Job
 
 LOG_TAIL_LINES = 20
+ADDITIVE_GAUGES = {"power_w", "memory_used_bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +131,10 @@ def _run(jobs: Sequence[Job], meters: Sequence[Meter], clock: Clock, timeout_s: 
 
 def _start_and_wait(jobs: Sequence[Job], clock: Clock, timeout_s: float) -> None:
     ended = threading.Event()
+    allowed_ns = round(timeout_s * 1e9)
     for job in jobs:
         job.start(ended.set)
-    deadline_ns = clock.now_ns() + round(timeout_s * 1e9) if timeout_s else None
+    deadline_ns = clock.now_ns() + allowed_ns if allowed_ns else None
     while any(job.poll() is None for job in jobs):
         left_s = (deadline_ns - clock.now_ns()) / 1e9 if deadline_ns else None
         if left_s is not None and left_s <= 0:
@@ -252,22 +254,28 @@ def _readings(
 
 
 def _gauges(traces: Sequence[Trace], window: Window | None) -> dict[str, float]:
-    """Average, least and greatest of each GPU gauge over the programs' time, all GPUs pooled."""
-    pooled: dict[str, list[float]] = {}
+    """Average, least and greatest of each GPU gauge over the programs' time.
+
+    Over several GPUs power and memory add up (of least and greatest that is a bound, since they need
+    not coincide); of temperature and utilisation the mean, least and greatest are taken.
+    """
+    per_gpu: dict[str, list[list[float]]] = {}
     for trace in traces:
         if window is None or not trace.channel.id.startswith("gpu:"):
             continue
         for name, points in trace.gauges.items():
             inside = [value for t_ns, value in points if window.t0_ns <= t_ns <= window.t1_ns]
-            pooled.setdefault(name, []).extend(inside)
+            if inside:
+                per_gpu.setdefault(name, []).append(inside)
     summary: dict[str, float] = {}
-    for name, values in pooled.items():
-        if values:
-            summary |= {
-                f"{name}_avg": sum(values) / len(values),
-                f"{name}_min": min(values),
-                f"{name}_max": max(values),
-            }
+    for name, gpus in per_gpu.items():
+        means = [sum(values) / len(values) for values in gpus]
+        adds = name in ADDITIVE_GAUGES
+        summary |= {
+            f"{name}_avg": sum(means) if adds else sum(means) / len(means),
+            f"{name}_min": (sum if adds else min)(min(values) for values in gpus),
+            f"{name}_max": (sum if adds else max)(max(values) for values in gpus),
+        }
     return summary
 
 

@@ -102,20 +102,28 @@ class Session:
 
     # --- begin --------------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, compared_value: str = "") -> None:
         """Check executor, meters and folder, before any run.
+
+        Args:
+            compared_value: column of the run that pytest-benchmark compares with, if any.
 
         Raises:
             UsageError: something needed is missing; with ``--energy-strict`` also a dead meter.
             ResultsError: the results folder cannot be written.
         """
         repositories = {p.repository for case in self.plan for p in case.programs}
-        self.folder = _new_folder(self.options.results, self._clock)
         self._executor.check({name: self.catalog.repositories[name] for name in repositories})
         self._base = self._executor.base()
         self.probed = probe_all(self._meters)
         if self.options.strict:
             self._refuse_dead_meters()
+        if compared_value not in ("", self.value):
+            raise UsageError(
+                f"the run to compare with holds {compared_value}, this one {self.value}: "
+                f"give --energy-value {compared_value}"
+            )
+        self.folder = _new_folder(self.options.results, self._clock)
         self.facts = self._facts(repositories)
         self._journal = Journal(self.folder)
         self._journal.append("session-begin", self._now(), session=self.facts)
@@ -241,12 +249,16 @@ class Session:
         """Rest only where something can tell that the machine has cooled."""
         if not self.options.cooldown:
             return Cooldown(seconds=0.0, reason="--energy-cooldown 0")
-        if not any(c.id.startswith(("gpu:", "mains:")) for c in self.probed.direct):
+        if not self._rests():
             return Cooldown(seconds=0.0, reason="no temperature or power channel lives here")
         if not self.done:
             return Cooldown(seconds=0.0, reason="first case")
         self._clock.sleep(self.options.cooldown)
         return Cooldown(seconds=self.options.cooldown, reason="fixed rest")
+
+    def _rests(self) -> bool:
+        """Whether anything here can tell that the machine has cooled."""
+        return any(channel.id.startswith(("gpu:", "mains:")) for channel in self.probed.direct)
 
     def _fingerprint(self, record: Record) -> tuple[object, ...]:
         """What two failures must share to count as the same failure."""
@@ -274,7 +286,8 @@ class Session:
         if not known:
             return None
         mean = sum(known) / len(known)
-        return scale * sum(mean if guess is None else guess for guess in guesses)
+        rest_s = self.options.cooldown * len(cases) if self._rests() else 0.0
+        return rest_s + scale * sum(mean if guess is None else guess for guess in guesses)
 
     def left_s(self) -> float | None:
         """Seconds until the last case, None if nothing is known."""

@@ -84,6 +84,55 @@ def test_two_readers_of_one_sensor_are_listed_without_a_figure() -> None:
     assert (found.bias_pct, found.ratios) == (None, ())
 
 
+def test_runs_without_an_estimate_do_not_make_a_shared_sensor_independent() -> None:
+    readings = [_reading(run, "perf", "cpu:package:0", 100.0) for run in range(6)]
+    for run in range(6):
+        joules = None if run == 0 else 100.0
+        readings.append(_reading(run, "codecarbon", "cpu", joules, source="rapl-powercap"))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.same_sensor
+    assert (found.n, found.bias_pct) == (5, None)
+
+
+def test_only_runs_with_a_sensor_of_their_own_count_and_the_others_are_named() -> None:
+    readings = []
+    for run in range(6):
+        shared = run < 2
+        readings.append(_reading(run, "perf", "cpu:package:0", 100.0))
+        source, joules = ("rapl-powercap", 100.0) if shared else ("load-model", 150.0)
+        readings.append(_reading(run, "codecarbon", "cpu", joules, source=source))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert not found.same_sensor
+    assert found.n == 4
+    assert found.ratio == pytest.approx(1.5)
+    assert "left out: 2 runs" in found.reason
+
+
+def test_a_total_with_one_shared_sensor_is_no_evidence() -> None:
+    readings = []
+    for run in range(5):
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 100.0),
+            _reading(run, "nvml", "gpu:GPU-1", 400.0, source="nvml-counter"),
+            _reading(run, "codecarbon", "cpu", 150.0),
+            _reading(run, "codecarbon", "gpu:0", 400.0, source="nvml-counter"),
+        ]
+    found = _compare(readings)
+    assert found["codecarbon", "total"].same_sensor
+    assert found["codecarbon", "total"].ratios == ()
+    assert found["codecarbon", "gpu"].same_sensor
+    assert found["codecarbon", "cpu"].ratio == pytest.approx(1.5)
+
+
+def test_an_estimate_of_zero_has_a_bias_but_no_limits() -> None:
+    readings = [_reading(run, "perf", "cpu:package:0", 100.0) for run in range(4)]
+    readings += [_reading(run, "codecarbon", "cpu", 150.0 * (run > 0)) for run in range(4)]
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.bias_lo_pct is not None
+    assert (found.loa_lo_pct, found.loa_hi_pct) == (None, None)
+    assert "zero or below" in found.reason
+
+
 def test_a_replayed_sensor_is_still_that_sensor() -> None:
     readings = []
     for run in range(5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from energy_plugin.errors import FileError, UsageError
 
 CATALOG: Catalog = load_catalog()
 MNIST = CATALOG.model("examples/mnist")
+JOINT = "[[experiments]]\nselect = 'mnist'\n[experiments.design]\nkind = 'joint'\n"
 NONE = Defaults(seed=0, limit=None, mutate=(), runs=1)
 
 
@@ -54,6 +56,29 @@ def test_drawn_floats_are_read_back_exactly_from_their_id() -> None:
     (treatment,) = joint("learning_rate", n=1).treatments(MNIST, 5)
     rate = treatment["learning_rate"]
     assert float(f"{rate:.4g}") == rate
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        ("concurency", "Did you mean 'concurrency'"),
+        ({"epoch": [1, 2]}, "Did you mean 'epochs'"),
+        ({"learning_rate": [0, 1]}, "log-uniform needs low > 0"),
+    ],
+)
+def test_range_that_is_not_known_or_possible_is_refused(ranges: Any, message: str) -> None:
+    design = one_at_a_time("epochs", "learning_rate", levels=2, ranges=ranges)
+    with pytest.raises(UsageError, match=message):
+        design.treatments(MNIST, 0)
+
+
+def test_base_may_name_a_role() -> None:
+    bug = CATALOG.model("bug-localization-by-dnn-and-rvsm/default")
+    design = defaults()
+    (case,) = expand(
+        Declaration(select=(bug.path,), design=replace(design, base={"learning_rate": 1e-5})), CATALOG, NONE
+    )
+    assert case.programs[0].passed == {"alpha"}
 
 
 def test_role_names_a_hyperparameter_too() -> None:
@@ -133,6 +158,14 @@ def test_key_changes_with_what_is_run_and_not_with_its_name() -> None:
         ),
         ("[[experiments]]\nselect = 'mnist'\nreplicates = 0", "replicates = 0: must be a whole number"),
         ("experiments = []", "write at least one"),
+        ("experiments = ['a']", "experiments[1] = 'a': write it as [[experiments]]"),
+        ("[[experiments]]\nselect = 'mnist'\nlimit = -4", "limit = -4: must be a whole number"),
+        ("[[experiments]]\nselect = 'mnist'\nreplicates = true", "replicates = True: must be a whole number"),
+        ("[[experiments]]\nselect = 'mnist'\ndesign = 'joint'", "must be a table such as"),
+        (JOINT + "levels = 2", "a joint design takes n"),
+        (JOINT + "n = '2'", "n = '2': must be a whole number"),
+        (JOINT + "base = { epochs = 'x' }", "base.epochs = 'x': must be a number"),
+        (JOINT + "ranges = { epochs = [1] }", "ranges.epochs = [1]: must be [low, high]"),
         ("[[experiments", "not valid TOML"),
     ],
 )

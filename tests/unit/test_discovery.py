@@ -93,6 +93,21 @@ def test_differences_between_models_are_taken_out() -> None:
     assert prepared.x.std(axis=0) == pytest.approx(np.ones(prepared.x.shape[1]))
 
 
+def test_differences_between_sessions_are_taken_out() -> None:
+    frame = tables.rows(60)
+    late = frame.index >= 30
+    frame.loc[late, "session"] = "run_other"
+    frame.loc[late, "total_energy_joules"] *= 10
+    frame.loc[late, "energy_gpu_util_avg_percent"] += 30
+    prepared = _prepared(frame)
+    for group in set(prepared.groups):
+        rows = np.array([mine == group for mine in prepared.groups])
+        assert np.abs(prepared.x[rows].mean(axis=0)).max() < 1e-9
+    assert len(set(prepared.groups)) == 4
+    assert prepared.n_effective == 57
+    assert any("2 sessions" in note for note in prepared.notes)
+
+
 def test_under_twenty_rows_there_is_no_graph() -> None:
     graph = evidence.graph(_prepared(tables.rows(18)), engine="exact", seed=0)
     assert "only described" in graph.reason

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,6 @@ from causal_report import effects, regression, response, table
 from tests.report import tables
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from causal_report.findings import Effect
 
 DURATION = table.Column(name="duration_seconds", label="duration", part="energy", log=True)
@@ -99,12 +98,73 @@ def test_under_twenty_rows_is_exploratory() -> None:
 
 
 def test_a_hyperparameter_one_model_lacks_is_pooled_over_the_others() -> None:
-    frame = tables.rows(60)
+    frame = tables.rows(90, models=["mnist", "mnist_rnn", "siamese"])
     frame.loc[frame["model"] == "mnist_rnn", "hyperparam_dropout"] = np.nan
     found = _effects(frame)
-    assert found["all models", "dropout"].n == 30
-    assert found["all models", "epochs"].n == 60
+    assert found["all models", "dropout"].n == 60
+    assert found["all models", "epochs"].n == 90
     assert ("examples/mnist_rnn", "dropout") not in found
+
+
+@pytest.mark.parametrize("elsewhere", [np.nan, 0.25])
+def test_a_factor_that_one_model_varies_rests_on_that_models_own_rows(elsewhere: float) -> None:
+    frame = tables.rows(60)
+    frame.loc[(frame["model"] == "mnist_rnn") | (frame.index > 23), "hyperparam_dropout"] = elsewhere
+    frame = frame[(frame["model"] == "mnist_rnn") | (frame.index < 24)]
+    found = _effects(frame)
+    assert ("all models", "dropout") not in found
+    own = found["examples/mnist", "dropout"]
+    assert own.n == 12
+    assert own.df <= 12 - 1 - 4
+    assert found["all models", "epochs"].n == 42
+
+
+def _two_sessions(n: int, gain: float) -> pd.DataFrame:
+    """The second session trained four times as long on a machine that draws *gain* times as much."""
+    parts = []
+    for number, (epochs, factor) in enumerate([(1, 1.0), (4, gain)]):
+        part = tables.rows(n, seed=number, models=["mnist"]).assign(session=f"run_{number}")
+        part["experiment_id"] += f"_{number}"
+        part["hyperparam_epochs"] *= epochs
+        part["total_energy_joules"] *= factor * epochs**tables.ELASTICITY
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_second_machine_does_not_enter_the_slope() -> None:
+    for frame in (_two_sessions(20, 10.0), _two_sessions(20, 10.0).assign(block=np.nan)):
+        effect = _effects(frame)["examples/mnist", "epochs"]
+        assert effect.estimate == pytest.approx(tables.ELASTICITY, abs=0.05)
+        assert "session" in effect.method
+
+
+def test_few_rows_lose_their_blocks_but_never_their_session() -> None:
+    effect = _effects(_two_sessions(7, 10.0))["examples/mnist", "epochs"]
+    assert "block" not in effect.method
+    assert effect.estimate == pytest.approx(tables.ELASTICITY, abs=0.1)
+
+
+def test_each_model_has_its_own_level_in_each_session() -> None:
+    frame = pd.concat([_two_sessions(20, 10.0), _two_sessions(20, 0.2).assign(model="mnist_rnn")])
+    effect = _effects(frame.reset_index(drop=True))["all models", "epochs"]
+    assert effect.estimate == pytest.approx(tables.ELASTICITY, abs=0.05)
+    assert "model × session" in effect.method
+
+
+def test_what_only_differs_between_sessions_has_no_effect() -> None:
+    frame = _two_sessions(20, 10.0)
+    frame["hyperparam_batch_size"] = np.where(frame["session"] == "run_0", 16.0, 64.0)
+    effect = _effects(frame)["examples/mnist", "batch_size"]
+    assert effect.estimate is None
+    assert "sessions" in effect.reason
+
+
+def test_a_session_of_a_single_run_takes_no_interval_away() -> None:
+    frame = tables.rows(30, models=["mnist"])
+    frame.loc[0, "session"] = "run_other"
+    effect = _effects(frame)["examples/mnist", "epochs"]
+    assert effect.n == 29
+    assert effect.lo is not None
 
 
 def test_an_effect_on_two_rows_is_known_as_such() -> None:
@@ -161,3 +221,16 @@ def test_without_any_joules_there_is_no_response() -> None:
     chosen = response.choose(frame.drop(columns="estimate_codecarbon_joules"))
     assert (chosen.column, chosen.status) == ("", "unavailable")
     assert response.column(chosen) is None
+
+
+def test_joules_with_a_status_but_no_reason_are_a_response() -> None:
+    frame = _status(tables.rows(10), "partial").drop(columns="total_energy_reason")
+    chosen = response.choose(frame)
+    assert (chosen.status, chosen.reason, chosen.n) == ("partial", "", 10)
+    assert response.rows(frame, chosen).all()
+
+
+def test_a_reason_that_one_of_two_tables_lacks_is_empty() -> None:
+    frame = _status(tables.rows(10), "unavailable").assign(total_energy_joules=np.nan)
+    frame["total_energy_reason"] = np.nan
+    assert response.choose(frame).reason == "no direct meter was recorded"

@@ -87,9 +87,12 @@ def test_what_was_partial_or_missing_or_estimated_is_so_again(tmp_path: Path) ->
         reading(channel="gpu:H", status="unavailable", reason="frozen-counter", joules=None),
         reading(channel="gpu:I", status="estimated", reason=""),
     ]
-    readings = play(ReplayMeter(experiment(tmp_path / "e", "one", entries)), "one")
+    meter = ReplayMeter(experiment(tmp_path / "e", "one", entries))
+    readings = play(meter, "one")
     assert (readings["gpu:G"].status, readings["gpu:G"].reason) == ("partial", "gpu-lost")
-    assert (readings["gpu:H"].status, readings["gpu:H"].reason) == ("unavailable", "frozen-counter")
+    (dead,) = [channel for channel in meter.probe() if not channel.alive]
+    assert (dead.id, dead.reason) == ("gpu:H", "frozen-counter"), "no joules anywhere: not a living channel"
+    assert "gpu:H" not in readings
     assert readings["gpu:I"].status == "estimated"
 
 

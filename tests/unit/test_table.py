@@ -139,3 +139,22 @@ def test_a_published_table_totals_cpu_and_gpu_and_calls_them_partial(tmp_path: P
     expected = frame["energy_gpu_total_joules"] + 10.0
     assert source.frame["total_energy_joules"].to_numpy() == pytest.approx(expected.to_numpy())
     assert set(source.frame["total_energy_status"]) == {"partial"}
+
+
+def test_blocks_may_be_numbers_or_words() -> None:
+    for given, expected in (("A", "run_made:A"), (2, "run_made:2"), (2.0, "run_made:2")):
+        frame = tables.rows(4).drop(columns="block")
+        built = table.build([tables.source(frame.assign(block=given))])
+        assert set(built.frame["block_id"]) == {expected}
+
+
+def test_columns_that_nobody_knows_change_nothing(tmp_path: Path) -> None:
+    frame = tables.rows(6).drop(columns=["role"])
+    extra = frame.assign(
+        estimate_codecarbon_status="partial", estimate_calculator_status="", anything="words", power_note=""
+    )
+    paths = [tmp_path / "plain.csv", tmp_path / "extra.csv"]
+    for path, content in zip(paths, (frame, extra), strict=True):
+        content.to_csv(path, index=False)
+    plain, more = (table.build([*load([path])]) for path in paths)
+    assert plain.columns == more.columns

@@ -68,6 +68,18 @@ def test_models_whose_slopes_do_not_overlap_are_named() -> None:
     assert "examples/mnist_rnn" in said
 
 
+def test_an_effect_that_one_model_shows_is_said_of_that_model_only() -> None:
+    frame = tables.rows(60)
+    frame.loc[frame["model"] == "mnist_rnn", ["hyperparam_epochs", "hyperparam_dropout"]] = 1.0
+    findings = _findings(frame)
+    effects = [s.text for s in findings.verdict.sentences if s.key == "doubling_up"]
+    assert "raises energy (examples/mnist)" in effects[0]
+    rest = " ".join(s.text for s in findings.verdict.sentences if s.key in ("small", "unclear"))
+    assert "dropout (examples/mnist)" in rest
+    only = _findings(frame[frame["model"] == "mnist"].reset_index(drop=True))
+    assert not any("(examples/mnist)" in s.text for s in only.verdict.sentences)
+
+
 def test_stand_in_data_are_warned_of() -> None:
     findings = _findings(tables.rows(40).assign(data_source="synthetic-64"))
     assert "stand_in" in [w.key for w in findings.verdict.warnings]

@@ -1,0 +1,66 @@
+"""A whole session on a simulated GPU of known power: joules are measured, through the real NVML client."""
+
+from __future__ import annotations
+
+import csv
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from energy_plugin.record.journal import records, session_facts
+from tests.conftest import lines_with
+from tests.simulated.hardware import Gpu
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Project
+
+pytestmark = pytest.mark.compiler
+OPTIONS = ("--energy-meters", "nvml,calculator", "--energy-tdp", "gpu=200", "--energy-cooldown", "0")
+
+
+@pytest.fixture
+def gpu(project: Project, tmp_path: Path) -> Gpu:
+    """One GPU that takes 200 W whatever runs: its joules are 200 W times any window."""
+    folder = tmp_path / "hardware"
+    folder.mkdir()
+    found = Gpu(folder=folder, t0_ns=time.monotonic_ns(), idle_w=200.0)
+    project.environment |= found.install()
+    project.environment["WATTWHY_TINY_EPOCH_S"] = "0.6"
+    project.case("good", replicates=2)
+    return found
+
+
+def test_joules_of_a_session_are_measured_and_near_the_truth(project: Project, gpu: Gpu) -> None:
+    done = project.run("-v", *OPTIONS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_with(done.stdout, "nvml: alive gpu:")
+    assert lines_with(done.stdout, "PASSED", " J ")
+    assert session_facts(project.session)["value"] == "total_energy_joules"
+    for record in records(project.session):
+        total = record.total()
+        (window,) = (w for w in record.outcomes[0].windows if w.name == "process")
+        truth = gpu.energy_j(window.t0_ns, window.t1_ns)
+        assert total.status == "measured", total.reason
+        assert total.joules == pytest.approx(truth, rel=0.02)
+        assert total.lo_j is not None
+        assert total.hi_j is not None
+        assert total.lo_j <= truth <= total.hi_j
+        (reading,) = (r for r in record.readings if r.window == window and r.meter == "nvml")
+        assert reading.idle_w == pytest.approx(200, rel=0.05)
+        assert record.provenance["gpu_gauges"]["power_w_avg"] == pytest.approx(200, rel=0.05)
+
+
+def test_summary_holds_measurement_and_estimate_side_by_side(project: Project, gpu: Gpu) -> None:
+    project.run(*OPTIONS)
+    with (project.session / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    for row in rows:
+        measured, seconds = float(row["energy_gpu_total_joules"]), float(row["duration_seconds"])
+        assert measured / seconds == pytest.approx(200, rel=0.03)
+        assert row["energy_gpu_status"] == "measured"
+        assert row["energy_cpu_total_joules"] == ""
+        assert float(row["estimate_calculator_joules"]) == pytest.approx(200 * seconds, rel=0.05)
