@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "results", nargs="+", type=Path, metavar="RESULTS", help="session folder or CSV table"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default: the first RESULTS")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write; default: RESULTS, if it is one"
+    )
     parser.add_argument("--engine", choices=("dibs", "exact"), default="dibs", help="exact leaves DiBS out")
     parser.add_argument("--keep-flagged", action="store_true", help="flagged rows enter the effects")
     parser.add_argument("--language", default="en", help="language of the page")
@@ -48,6 +50,11 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> Path:
     from causal_report.findings import to_json
     from causal_report.text import Text
 
+    first: Path = options.results[0]
+    if len(options.results) > 1 and options.out is None:
+        raise InputError(
+            f"several RESULTS need --out DIR: without it {first}'s own report would be overwritten"
+        )
     text = Text(options.language)
     findings = analyse(
         load(options.results),
@@ -57,7 +64,6 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> Path:
         seed=options.seed,
         command=shlex.join(["python", "-m", "causal_report", *given]),
     )
-    first: Path = options.results[0]
     out: Path = options.out or (first if first.is_dir() else first.parent)
     page = render(findings)
     try:

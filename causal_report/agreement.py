@@ -83,10 +83,10 @@ def part_of(channel: str) -> str:
 
 
 def _one(runs: Sequence[Readings], estimator: str, part: str, seed: int) -> Agreement | None:
-    pairs = [_pair(run, estimator, part) for run in runs]
+    pairs = [(_pair(run, estimator, part), _same_sensor(run, estimator, part)) for run in runs]
     covers = sorted({p for run in runs for p in _covered(_of(run, estimator))})
     metered = sorted({p for run in runs for p in _covered(_direct(run)) if p != "mains"})
-    known = [pair for pair in pairs if pair is not None]
+    known = [(ratio, same) for ratio, same in pairs if ratio is not None]
     if part != "total" and (part not in covers or not known):
         return None
     blank = Agreement(
@@ -102,9 +102,14 @@ def _one(runs: Sequence[Readings], estimator: str, part: str, seed: int) -> Agre
         return _with(blank, reason="no direct meter measured these runs") if part == "total" else None
     if part == "total" and len(metered) == 1 and metered == covers:
         return None  # says the same as its only part
-    if all(_same_sensor(run, estimator, part) for run in runs):
+    independent = [ratio for ratio, same in known if not same]
+    if not independent:
         return _with(blank, same_sensor=True, reason="it reads the same sensor as the meter")
-    return _statistics(blank, np.array(known), seed)
+    found = _statistics(blank, np.array(independent), seed)
+    if len(independent) == len(known):
+        return found
+    left_out = f"left out: {len(known) - len(independent)} runs where it reads the meter's own sensor"
+    return _with(found, reason="; ".join(filter(None, (left_out, found.reason))))
 
 
 def _with(blank: Agreement, *, reason: str, same_sensor: bool = False) -> Agreement:
@@ -115,11 +120,7 @@ def _with(blank: Agreement, *, reason: str, same_sensor: bool = False) -> Agreem
 
 def _pair(run: Readings, estimator: str, part: str) -> float | None:
     """Estimate over meter for one run, None where either is missing or not whole."""
-    estimates, meters = _of(run, estimator), _direct(run)
-    if part != "total":
-        estimates, meters = ([r for r in rs if part_of(r["channel"]) == part] for rs in (estimates, meters))
-    else:
-        meters = [r for r in meters if part_of(r["channel"]) != "mains"]
+    estimates, meters = _sides(run, estimator, part)
     if any(r["status"] == "partial" for r in meters):
         return None
     top = sum(r["joules"] for r in estimates)
@@ -127,13 +128,22 @@ def _pair(run: Readings, estimator: str, part: str) -> float | None:
     return top / bottom if estimates and bottom > 0 else None
 
 
-def _same_sensor(run: Readings, estimator: str, part: str) -> bool:
-    def physical(readings: Readings) -> set[str]:
-        chosen = [r for r in readings if part in ("total", part_of(r["channel"]))]
-        return {str(r["source"]).removeprefix(REPLAY).split("-")[0] for r in chosen}
+def _sides(run: Readings, estimator: str, part: str) -> tuple[Readings, Readings]:
+    """Readings of the estimator and of the meters that are compared; mains holds the parts already."""
+    estimates, meters = _of(run, estimator), _direct(run)
+    if part == "total":
+        return estimates, [r for r in meters if part_of(r["channel"]) != "mains"]
+    mine, theirs = ([r for r in side if part_of(r["channel"]) == part] for side in (estimates, meters))
+    return mine, theirs
 
-    mine = physical(_of(run, estimator))
-    return bool(mine) and mine <= physical(_direct(run))
+
+def _same_sensor(run: Readings, estimator: str, part: str) -> bool:
+    """Whether any channel of the one side reads a sensor of the other: agreement is then no evidence."""
+    mine, theirs = (
+        {str(r["source"]).removeprefix(REPLAY).split("-")[0] for r in side}
+        for side in _sides(run, estimator, part)
+    )
+    return bool(mine & theirs)
 
 
 def _of(run: Readings, estimator: str) -> list[Mapping[str, Any]]:
@@ -151,20 +161,20 @@ def _covered(readings: Iterable[Mapping[str, Any]]) -> set[str]:
 def _statistics(blank: Agreement, ratios: np.ndarray[Any, np.dtype[np.float64]], seed: int) -> Agreement:
     from dataclasses import replace
 
-    blank = replace(blank, ratios=tuple(float(r) for r in ratios), ratio=float(ratios.mean()))
+    blank = replace(blank, n=len(ratios), ratios=tuple(float(r) for r in ratios), ratio=float(ratios.mean()))
     bias = float(ratios.mean() - 1) * 100
     if len(ratios) < 3:
         return replace(blank, bias_pct=bias, reason="fewer than three runs: no interval")
     rng = np.random.default_rng(seed)
     means = ratios[rng.integers(0, len(ratios), (RESAMPLES, len(ratios)))].mean(axis=1)
     lo, hi = (np.quantile(means, (0.025, 0.975)) - 1) * 100
+    blank = replace(blank, bias_pct=bias, bias_lo_pct=float(lo), bias_hi_pct=float(hi))
+    if ratios.min() <= 0:
+        return replace(blank, reason="an estimate is zero or below: no limits of agreement")
     logs = np.log(ratios)
     half = 1.96 * logs.std(ddof=1)
     return replace(
         blank,
-        bias_pct=bias,
-        bias_lo_pct=float(lo),
-        bias_hi_pct=float(hi),
         loa_lo_pct=float(np.expm1(logs.mean() - half) * 100),
         loa_hi_pct=float(np.expm1(logs.mean() + half) * 100),
     )

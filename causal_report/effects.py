@@ -10,7 +10,7 @@ import numpy as np
 
 from causal_report import regression
 from causal_report.findings import Effect
-from causal_report.table import values, vector
+from causal_report.table import strata, values, vector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from causal_report.table import Column
 
 POOLED = "all models"
+_COLUMN = {"model": "model_id", "session": "session"}
 LABELS_ONLY = {"design_seed": "a random seed is a label, not a dose"}
 EXPLORATORY_N = 20
 MISSING = 0.4
@@ -36,7 +37,10 @@ def estimate(
 
     Nothing that came after the treatment is ever adjusted for (no duration, power, temperature):
     with randomised order, these slopes are total effects. The adjustment set is the other factors,
-    the model and the block.
+    the model, the session and the block.
+
+    A factor that varies in one model only has no pooled effect: its model's own fit has the degrees
+    of freedom that really stand behind it.
 
     Args:
         frame: usable rows only.
@@ -62,6 +66,13 @@ def varying(frame: pd.DataFrame, factors: Iterable[Column]) -> list[Column]:
     return [f for f in factors if len(frame) and bool((groups[f.name].nunique() > 1).any())]
 
 
+def widest(effects: Iterable[Effect]) -> list[Effect]:
+    """Pooled effects, and the models' own where a factor has no pooled one on that outcome."""
+    known = list(effects)
+    pooled = {(e.factor, e.outcome) for e in known if e.scope == POOLED}
+    return [e for e in known if e.scope == POOLED or (e.factor, e.outcome) not in pooled]
+
+
 def _scope(frame: pd.DataFrame, scope: str, factors: Sequence[Column], outcome: Column) -> list[Effect]:
     """Effects within one model, or within all of them together.
 
@@ -83,8 +94,12 @@ def _scope(frame: pd.DataFrame, scope: str, factors: Sequence[Column], outcome: 
     if not whole:
         return scattered
     filled = frame.assign(**{f.name: frame[f.name].mask(absent[f.name], 1.0) for f in whole})
-    complete = filled.dropna(subset=[f.name for f in whole])
-    blank = [_blank(complete[~absent[f.name].loc[complete.index]], scope, f, outcome) for f in whole]
+    complete = _accompanied(filled.dropna(subset=[f.name for f in whole]))
+    blank = [
+        _blank(complete[~absent[f.name].loc[complete.index]], scope, f, outcome)
+        for f in whole
+        if scope != POOLED or _models_with(complete, f) != 1
+    ]
     controls, method = _controls(complete, len(whole))
     df = len(complete) - 1 - len(whole) - len(controls)
     if df < LEAST_DF:
@@ -96,12 +111,32 @@ def _scope(frame: pd.DataFrame, scope: str, factors: Sequence[Column], outcome: 
     return [*(_filled(replace(effect, method=method), fit) for effect in blank), *scattered]
 
 
+def _accompanied(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are not their model's only one in their session: alone, a row has nothing to differ from."""
+    groups = strata(frame)
+    return frame[groups.groupby(groups).transform("size") > 1]
+
+
+def _models_with(frame: pd.DataFrame, factor: Column) -> int:
+    """In how many models *factor* varies, not counting what only differs between sessions."""
+    levels = frame.groupby(["model_id", "session"])[factor.name].nunique()
+    return int((levels > 1).groupby(level="model_id").any().sum())
+
+
 def _controls(frame: pd.DataFrame, factors: int) -> tuple[dict[str, Vector], str]:
-    """Model and block indicators, and how the fit is described."""
-    controls, words = _indicators(frame, "model_id"), ["OLS"]
-    if controls:
-        words.append("model")
-    blocks = _indicators(frame, "block_id")
+    """Model, session and block indicators, and how the fit is described.
+
+    Sessions differ in machine, meters and day, and each model may feel that differently: the level is
+    that of the model in the session, always. Blocks are adjusted for where the rows suffice.
+    """
+    controls, words = _indicators(strata(frame), "stratum"), ["OLS"]
+    sets = [word for word in ("model", "session") if frame[_COLUMN[word]].nunique() > 1]
+    if sets:
+        words.append(" × ".join(sets))
+    blocks: dict[str, Vector] = {}
+    for _, rows in frame.groupby("session"):
+        if bool(rows["block_id"].notna().all()):
+            blocks |= _indicators(frame["block_id"], "block", sorted(rows["block_id"].unique()))
     enough = len(frame) - 1 - factors - len(controls) - len(blocks) >= BLOCK_DF
     if blocks and enough and bool((frame["block_id"].value_counts() > 1).all()):
         controls |= blocks
@@ -109,11 +144,10 @@ def _controls(frame: pd.DataFrame, factors: int) -> tuple[dict[str, Vector], str
     return controls, " + ".join(words)
 
 
-def _indicators(frame: pd.DataFrame, column: str) -> dict[str, Vector]:
-    if bool(frame[column].isna().any()):
-        return {}
-    levels = sorted(frame[column].unique())
-    return {f"{column}={level}": (frame[column] == level).to_numpy(dtype=float) for level in levels[1:]}
+def _indicators(column: pd.Series[str], name: str, levels: Sequence[str] | None = None) -> dict[str, Vector]:
+    """One column for each of *levels* but the first; all there are by default."""
+    chosen = sorted(column.unique()) if levels is None else levels
+    return {f"{name}={level}": np.asarray(column == level, dtype=np.float64) for level in chosen[1:]}
 
 
 def _blank(frame: pd.DataFrame, scope: str, factor: Column, outcome: Column) -> Effect:
@@ -140,7 +174,7 @@ def _blank(frame: pd.DataFrame, scope: str, factor: Column, outcome: Column) -> 
 
 def _filled(effect: Effect, fit: Fit) -> Effect:
     if effect.factor in fit.aliased:
-        return replace(effect, reason="it moved only together with other factors, models or blocks")
+        return replace(effect, reason="it moved only together with other factors, models, sessions or blocks")
     found = fit.coefficients[effect.factor]
     if not all(map(math.isfinite, (found.estimate, found.lo, found.hi, found.p))):
         return replace(effect, reason="a single row decides it; no interval can be given")

@@ -24,7 +24,7 @@ def choose(frame: pd.DataFrame) -> Response:
     """
     n = len(frame)
     if "total_energy_joules" in frame and "total_energy_status" in frame:
-        reasons = frame["total_energy_reason"].astype(str)
+        reasons = _reasons(frame)
         for status in ("measured", "partial"):
             rows = (frame["total_energy_status"] == status) & frame["total_energy_joules"].notna()
             reason = "" if status == "measured" or not rows.any() else str(reasons[rows].mode().iloc[0])
@@ -69,8 +69,17 @@ def rows(frame: pd.DataFrame, response: Response) -> pd.Series[bool]:
         return known
     known &= frame["total_energy_status"] == response.status
     if response.status == "partial":
-        known &= frame["total_energy_reason"].astype(str) == response.reason
+        known &= _reasons(frame) == response.reason
     return known
+
+
+def _reasons(frame: pd.DataFrame) -> pd.Series[str]:
+    """The reason of each row; empty where a table, or one of several, has none."""
+    import pandas as pd
+
+    if "total_energy_reason" not in frame:
+        return pd.Series("", index=frame.index, dtype=str)
+    return frame["total_energy_reason"].astype(object).fillna("").astype(str)
 
 
 def _estimators(frame: pd.DataFrame) -> list[str]:
@@ -81,8 +90,8 @@ def _estimators(frame: pd.DataFrame) -> list[str]:
 
 def _why_not(frame: pd.DataFrame) -> str:
     """The commonest reason the rows themselves give for having no measured joules."""
-    if "total_energy_reason" not in frame or not len(frame):
+    if not len(frame):
         return "no row was measured"
-    reasons = frame["total_energy_reason"].astype(str)
+    reasons = _reasons(frame)
     reasons = reasons[reasons != ""]
     return str(reasons.mode().iloc[0]) if len(reasons) else "no direct meter was recorded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -82,7 +83,7 @@ def _prepared(source: Source) -> pd.DataFrame:
     frame = source.frame.copy()
     frame["model_id"] = frame["repository"].astype(str) + "/" + frame["model"].astype(str)
     block = frame["block"] if "block" in frame else pd.Series(np.nan, index=frame.index)
-    named = frame["session"].astype(str) + ":" + block.map("{:g}".format, na_action="ignore").astype(str)
+    named = frame["session"].astype(str) + ":" + block.map(_name, na_action="ignore").astype(str)
     frame["block_id"] = named.where(block.notna(), None)
     if "mode" not in frame:
         frame["mode"] = "alone"
@@ -97,6 +98,11 @@ def _prepared(source: Source) -> pd.DataFrame:
             frame[target] = np.nan
         frame.loc[rows, target] = frame.loc[rows, f"hyperparam_{name}"]
     return frame
+
+
+def _name(block: object) -> str:
+    """A block as text: 1 and 1.0 are one block, and a block may be called ``A``."""
+    return f"{float(block):g}" if isinstance(block, Real) else str(block)
 
 
 def _roles(source: Source) -> dict[tuple[str, str], str]:
@@ -164,6 +170,13 @@ def _performance(frame: pd.DataFrame, sources: Sequence[Source]) -> list[Column]
             )
         )
     return columns
+
+
+def strata(frame: pd.DataFrame) -> pd.Series[str]:
+    """What rows may be compared within: their model and, where there are several, their session."""
+    model = frame["model_id"].astype(str)
+    sessions = frame["session"].astype(str)
+    return model + " in " + sessions if sessions.nunique() > 1 else model
 
 
 def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.effects import POOLED
+from causal_report.effects import POOLED, widest
 from causal_report.findings import Sentence, Verdict
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def conclude(
 
     sentences = [_status(say, response, data)]
     if data.used:
-        sentences += _main_effects(say, response, effects)
-        sentences += _tradeoff(say, effects)
+        several = sum(model.used > 0 for model in data.models) > 1
+        sentences += _main_effects(say, response, effects, several)
+        sentences += _tradeoff(say, effects, several)
         sentences += _estimators(say, agreement)
     warnings = [*_incomplete(say, provenance), *_rows(say, data, response), *_evidence(say, effects, graph)]
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
@@ -61,24 +62,29 @@ def _status(say: Say, response: Response, data: Data) -> Sentence:
     return say(response.status, **values)
 
 
-def _main_effects(say: Say, response: Response, effects: Sequence[Effect]) -> Iterator[Sentence]:
+def _main_effects(
+    say: Say, response: Response, effects: Sequence[Effect], several: bool
+) -> Iterator[Sentence]:
     outcome = response.column or "duration_seconds"
     mine = [e for e in effects if e.outcome == outcome and e.p is not None]
-    chosen = _widest(mine)
+    chosen = widest(mine)
     chosen.sort(key=lambda e: -abs(e.plain or 0.0))
     found = [e for e in chosen if _significant(e)]
     for effect in found:
-        yield _said(say, effect, _effect_key(effect), _where(effect, chosen))
+        yield _said(say, effect, _effect_key(effect), _where(effect, several))
     rest = [e for e in chosen if not _significant(e)]
     small = [e for e in rest if _within(e, NEGLIGIBLE_PCT)]
     if small:
         bound = max(max(abs(e.plain_lo or 0.0), abs(e.plain_hi or 0.0)) for e in small)
         yield say(
-            "small", factors=_names(small), outcome=small[0].outcome_label, bound=number.fixed(bound, 1)
+            "small",
+            factors=_names(small, several),
+            outcome=small[0].outcome_label,
+            bound=number.fixed(bound, 1),
         )
     unclear = [e for e in rest if e not in small]
     if unclear:
-        yield say("unclear", factors=_names(unclear), outcome=unclear[0].outcome_label)
+        yield say("unclear", factors=_names(unclear, several), outcome=unclear[0].outcome_label)
     if not chosen:
         yield say("no_effects")
     elif len({e.scope for e in mine}) > 1:
@@ -103,15 +109,9 @@ def _models_apart(say: Say, effects: Sequence[Effect], pooled: Sequence[Effect])
             )
 
 
-def _widest(effects: Sequence[Effect]) -> list[Effect]:
-    """Pooled effects, and a model's own where a factor has no pooled one."""
-    pooled = {e.factor for e in effects if e.scope == POOLED}
-    return [e for e in effects if e.scope == POOLED or e.factor not in pooled]
-
-
-def _where(effect: Effect, among: Sequence[Effect]) -> str:
-    """The model in brackets, where there are several."""
-    return f" ({effect.scope})" if len({e.scope for e in among}) > 1 and effect.scope != POOLED else ""
+def _where(effect: Effect, several: bool) -> str:
+    """The model in brackets, where several were run and this is about one."""
+    return f" ({effect.scope})" if several and effect.scope != POOLED else ""
 
 
 def _significant(effect: Effect) -> bool:
@@ -155,15 +155,15 @@ def _within(effect: Effect, bound: float) -> bool:
     return all(end is not None and math.isfinite(end) and abs(end) <= bound for end in ends)
 
 
-def _names(effects: Sequence[Effect]) -> str:
-    return ", ".join(dict.fromkeys(effect.factor_label for effect in effects))
+def _names(effects: Sequence[Effect], several: bool = False) -> str:
+    return ", ".join(dict.fromkeys(effect.factor_label + _where(effect, several) for effect in effects))
 
 
-def _tradeoff(say: Say, effects: Sequence[Effect]) -> Iterator[Sentence]:
+def _tradeoff(say: Say, effects: Sequence[Effect], several: bool) -> Iterator[Sentence]:
     """What the factors that matter did to the performance metric."""
-    chosen = _widest([e for e in effects if e.outcome_part == "performance" and e.p is not None])
+    chosen = widest([e for e in effects if e.outcome_part == "performance" and e.p is not None])
     for effect in filter(_significant, chosen):
-        yield _said(say, effect, _effect_key(effect), _where(effect, chosen))
+        yield _said(say, effect, _effect_key(effect), _where(effect, several))
 
 
 def _estimators(say: Say, agreement: Sequence[Agreement]) -> Iterator[Sentence]:

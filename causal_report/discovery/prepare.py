@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report.effects import LABELS_ONLY
-from causal_report.table import values
+from causal_report.table import strata, values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,9 @@ class Prepared:
 
     Attributes:
         columns: what is left, design first, then mediators, then outcomes.
-        x: shape (n, d), mean 0 and variance 1, differences between models taken out.
-        groups: model of each row, shape (n,).
-        n_effective: rows less one for each model beyond the first.
+        x: shape (n, d), mean 0 and variance 1, differences between models and sessions taken out.
+        groups: model of each row, and its session where there are several, shape (n,).
+        n_effective: rows less one for each group beyond the first.
         dropped: (column label, reason), in order.
         notes: decisions on rows and scales.
     """
@@ -90,15 +90,11 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
     chosen = _first_metrics(chosen, dropped)
     complete = frame.dropna(subset=[c.name for c in chosen])
     notes = [f"{len(complete)} of {len(frame)} usable rows are complete in these columns"]
-    groups = tuple(complete["model_id"].astype(str))
+    groups = tuple(strata(complete))
     data = {column.name: _centred(complete, column) for column in chosen}
     chosen = _moving(chosen, complete, data, dropped)
     chosen = _unrelated(chosen, data, dropped)
-    models = len(set(groups))
-    if models > 1:
-        notes.append(
-            f"differences between the {models} models are taken out: only changes within a model count"
-        )
+    notes += _taken_out(complete)
     logged = [c.label for c in chosen if c.log]
     if logged:
         notes.append("on a log scale: " + ", ".join(logged))
@@ -108,10 +104,22 @@ def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) ->
         columns=tuple(ordered),
         x=np.column_stack(scaled) if scaled else np.empty((len(complete), 0)),
         groups=groups,
-        n_effective=max(0, len(complete) - max(0, models - 1)),
+        n_effective=max(0, len(complete) - max(0, len(set(groups)) - 1)),
         dropped=tuple(dropped),
         notes=tuple(notes),
     )
+
+
+def _taken_out(frame: pd.DataFrame) -> list[str]:
+    models, sessions = (int(frame[name].nunique()) for name in ("model_id", "session"))
+    if sessions > 1:
+        return [
+            f"differences between the {models} models and {sessions} sessions are taken out: "
+            "only changes of a model within a session count"
+        ]
+    if models > 1:
+        return [f"differences between the {models} models are taken out: only changes within a model count"]
+    return []
 
 
 def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]) -> list[Column]:
@@ -150,9 +158,9 @@ def _present(frame: pd.DataFrame, columns: Sequence[Column], dropped: list[tuple
 
 
 def _centred(frame: pd.DataFrame, column: Column) -> Matrix:
-    """Values less their model's mean."""
+    """Values less the mean of their model in their session."""
     raw = values(frame, column)
-    return np.asarray(raw - raw.groupby(frame["model_id"]).transform("mean"), dtype=float)
+    return np.asarray(raw - raw.groupby(strata(frame)).transform("mean"), dtype=float)
 
 
 def _moving(
@@ -164,7 +172,7 @@ def _moving(
         if len(frame) and data[column.name].std() > EXACT * max(size, 1e-12):
             kept.append(column)
         else:
-            dropped.append((column.label, "the same in every row of a model"))
+            dropped.append((column.label, "the same in every row of a model in a session"))
     return kept
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report.effects import widest
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def _fitting(effects: Sequence[Effect]) -> Sequence[Effect]:
     if len(effects) > MOST_LINES:
         first = effects[0].outcome
         effects = [e for e in effects if e.outcome == first]
-    pooled = [e for e in effects if e.scope == effects[0].scope]
-    return pooled if len(effects) > MOST_LINES else effects
+    return widest(effects) if len(effects) > MOST_LINES else effects
 
 
 def _label(effect: Effect) -> str:

@@ -187,6 +187,28 @@ def test_two_sessions_are_analysed_together(tmp_path: Path) -> None:
     assert found["data"]["runs"] == 64
 
 
+def test_several_sessions_need_a_folder_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = tables.golden(tmp_path), tables.write(tmp_path / "made", tables.rows(40))
+    (first / "report.html").write_text("mine")
+    assert _run(first, other) == 2
+    assert "--out" in capsys.readouterr().err
+    assert (first / "report.html").read_text() == "mine"
+
+
+def test_an_estimate_of_zero_still_gives_a_page(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    path = next(session.glob("*_001/energy/readings.json"))
+    readings = json.loads(path.read_text())
+    for reading in readings:
+        if reading["kind"] == "model" and reading["joules"] is not None:
+            reading["joules"] = 0.0
+    path.write_text(json.dumps(readings))
+    assert _run(session) == 0
+    assert "zero or below" in (session / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
     session = tables.golden(tmp_path)
     pages = []
