@@ -184,8 +184,13 @@ TYPES: dict[str, Any] = {"int": int, "float": float, "text": str}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of this invocation, checked; plain values only."""
+    """The options of this invocation, checked; plain values only.
 
+    Attributes:
+        given: those of :data:`CARRIED` that are set, as they were written.
+    """
+
+    given: dict[str, str]
     executor: str
     meters: tuple[str, ...]
     strict: bool
@@ -212,6 +217,10 @@ class Options:
     replay: Path | None
     country: str
     value: str
+
+
+CARRIED = ("meters", "data", "weights", "gpus", "memory", "cpus", "timeout", "tdp", "checkout", "retries")
+"""Options that decide what a run is or what is measured of it; a reproduction uses them again."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -244,6 +253,7 @@ def read_options(config: pytest.Config) -> Options:
     root = Path(config.invocation_params.dir)
     results = Path(values["results"]).expanduser()
     return Options(
+        given={name: str(values[name]) for name in CARRIED if values[name] not in ("", 0, 0.0)},
         executor=values["executor"],
         meters=_meters(values["meters"], values["replay"]),
         strict=values["strict"],

@@ -182,7 +182,8 @@ class State:
             self.options.meters,
             tdp=self.options.tdp,
             replay=self.options.replay,
-            country=self.options.country or "USA",  # only joules are read from it
+            gpus=self.options.gpus,
+            country=self.options.country,
         )
         further = self.config.hook.pytest_energy_meters(config=self.config)
         return [*own, *(meter for some in further for meter in some)]

@@ -115,12 +115,17 @@ class NvmlMeter(PollingMeter):
 
     Args:
         rate_hz: polls a second near the edges of a window.
+        gpus: UUIDs of the GPUs the programs are given; all when empty. What the others take is not
+            the programs' and is not read.
     """
 
     name = "nvml"
 
-    def __init__(self, *, rate_hz: float = 100.0, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, rate_hz: float = 100.0, gpus: Sequence[str] = (), clock: Clock | None = None
+    ) -> None:
         super().__init__((), rate_hz, lead_s=0.3, tail_s=0.25, clock=clock)
+        self._gpus = tuple(gpus)
         self._channels: list[Channel] | None = None
 
     def probe(self) -> Sequence[Channel]:
@@ -148,7 +153,17 @@ class NvmlMeter(PollingMeter):
         self._sensors = tuple(sensors)
         # Idle power needs four edges of the counter, and the lead's phase is anything.
         self.lead_s = max(self.lead_s, LEAD_TICKS * max(sensor.channel.tick_s for sensor in sensors))
-        return [sensor.channel for sensor in sensors]
+        return [*(sensor.channel for sensor in sensors), *self._absent(sensors)]
+
+    def _absent(self, sensors: Sequence[CounterSensor]) -> list[Channel]:
+        """A dead channel for each GPU asked for that NVML does not list."""
+        listed = {sensor.channel.id for sensor in sensors}
+        wanted = (f"gpu:{uuid}" for uuid in self._gpus)
+        return [
+            _dead(channel, "no-such-gpu", "NVML lists no GPU of this UUID", "nvidia-smi -L")
+            for channel in wanted
+            if channel not in listed
+        ]
 
     def _handles(self) -> list[object]:
         import pynvml
@@ -196,6 +211,9 @@ class NvmlMeter(PollingMeter):
         for sensor, handle in zip(sensors, handles, strict=True):
             if sensor in watched:
                 sensor.channel = _judge(sensor.channel, seen[sensor.channel.id], _limit_w(handle))
+            if self._gpus and sensor.channel.id.removeprefix("gpu:") not in self._gpus:
+                said = "not among --energy-gpus"
+                sensor.channel = _dead(sensor.channel.id, "not-chosen", said, detail_of=sensor.channel)
 
 
 def _without_counter(

@@ -22,6 +22,7 @@ def make_meters(
     tdp: Mapping[str, float] | None = None,
     replay: Path | None = None,
     country: str = "",
+    gpus: Sequence[str] = (),
     log: Path | None = None,
     clock: Clock | None = None,
 ) -> list[Meter]:
@@ -32,6 +33,7 @@ def make_meters(
         tdp: rated watts by part, for ``calculator``.
         replay: folder or file of recorded energies, needed by ``replay``.
         country: three-letter ISO code, for ``codecarbon``; without effect on joules.
+        gpus: UUIDs that ``nvml`` reads; all when empty.
         log: file for what CodeCarbon's helper writes.
         clock: the time all of them use.
 
@@ -49,7 +51,7 @@ def make_meters(
     def nvml() -> Meter:
         from energy_plugin.meters.nvml import NvmlMeter
 
-        return NvmlMeter(clock=clock)
+        return NvmlMeter(gpus=gpus, clock=clock)
 
     def codecarbon() -> Meter:
         from energy_plugin.meters.codecarbon import CodeCarbonMeter

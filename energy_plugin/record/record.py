@@ -151,7 +151,7 @@ class Total:
 RANK: dict[Status, int] = {"measured": 0, "estimated": 1, "partial": 2, "unavailable": 3}
 
 
-ABSENT = {"gpu": {"no-gpu", "no-driver"}, "cpu:dram": {"no-event"}, "cpu:package": {"mirrored"}}
+ABSENT = {"gpu": {"no-gpu", "no-driver", "not-chosen"}, "cpu:dram": {"no-event"}, "cpu:package": {"mirrored"}}
 """Reasons for which a channel has nothing to miss. A missing package counter is never one: a CPU
 always takes energy, metered or not."""
 

@@ -22,6 +22,9 @@ def reproduce(
 ) -> int:
     """Run the cases that succeeded in *session* again, in their recorded order, and print the comparison.
 
+    The recorded settings (data, weights, GPUs, meters, limits) are used again; *arguments* come after
+    them and win.
+
     Args:
         session: a recorded session's folder.
         results: folder for the new session; beside the recorded one when None.
@@ -45,6 +48,7 @@ def reproduce(
     before = {path.name for path in results.glob("run_*")} if results.is_dir() else set()
     command = [sys.executable, "-m", "pytest", "-v", str(session / NAME), "-p", "energy_plugin.plugin"]
     command += [f"--energy-results={results}", f"--energy-executor={facts['executor']}"]
+    command += [f"--energy-{name}={value}" for name, value in facts.get("options", {}).items()]
     command += ["--energy-order=declared", "--energy-yes", "--energy-report=never", *arguments]
     done = subprocess.run(command, check=False)
     fresh = sorted(path for path in results.glob("run_*") if path.name not in before)

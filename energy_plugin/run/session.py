@@ -147,6 +147,7 @@ class Session:
             "argv": ["pytest", *sys.argv[1:]],
             "executor": self._executor.name,
             "base": self._base,
+            "options": self._carried(),
             "order": {"kind": self.options.order, "seed": self.options.seed},
             "value": self.value,
             "planned": len(self.plan),
@@ -158,6 +159,13 @@ class Session:
             "complete": False,
             "done": 0,
         }
+
+    def _carried(self) -> dict[str, str]:
+        """What was set, with folders as absolute paths."""
+        folders = {"data": self.options.data, "weights": self.options.weights}
+        checkouts = ",".join(f"{name}={path}" for name, path in self.options.checkout.items())
+        paths = {name: str(path) for name, path in folders.items() if path}
+        return self.options.given | paths | ({"checkout": checkouts} if checkouts else {})
 
     @property
     def value(self) -> str:

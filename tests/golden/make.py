@@ -58,6 +58,7 @@ def facts(planned: int) -> dict[str, Any]:
         "argv": ["pytest", "benchmarks/designs/demo.toml"],
         "executor": "local",
         "base": "python3.11 torch2.13.0",
+        "options": {"meters": "auto", "retries": "2"},
         "order": {"kind": "blocks", "seed": 7},
         "value": "total_energy_joules",
         "planned": planned,
