@@ -212,7 +212,9 @@ class State:
     def _data_of(self, name: str, models: set[str]) -> str:
         repository = self.catalog.repositories[name]
         if not repository.original:
-            return str(self.data.folder(name))
+            missing = self.options.data and not self.data.own(name)
+            note = f" (OURS: {self.options.data} has no folder {name})" if missing else ""
+            return f"{self.data.folder(name)}{note}"
         from energy_plugin.run.checkout import data_of
 
         found = [data_of(repository, model, self.data).folder for model in sorted(models)]

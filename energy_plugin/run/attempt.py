@@ -92,7 +92,7 @@ def attempt(
         cooldown=setting.cooldown,
         provenance={
             **provenance,
-            "gpu_gauges": _gauges(traces, _joint(outcomes)),
+            "gpu_gauges": gauges_of(traces, _joint(outcomes)),
             "programs": [dict(exit_.detail) for exit_ in exits],
         },
         executor=executor.name,
@@ -253,7 +253,7 @@ def _readings(
     return tuple(found)
 
 
-def _gauges(traces: Sequence[Trace], window: Window | None) -> dict[str, float]:
+def gauges_of(traces: Sequence[Trace], window: Window | None) -> dict[str, float]:
     """Average, least and greatest of each GPU gauge over the programs' time.
 
     Over several GPUs power and memory add up (of least and greatest that is a bound, since they need

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from energy_plugin.record.journal import records, session_facts
-from tests.conftest import lines_with
+from tests.conftest import ROOT, lines_with
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -64,3 +68,23 @@ def test_summary_holds_measurement_and_estimate_side_by_side(project: Project, g
         assert row["energy_gpu_status"] == "measured"
         assert row["energy_cpu_total_joules"] == ""
         assert float(row["estimate_calculator_joules"]) == pytest.approx(200 * seconds, rel=0.05)
+
+
+def test_gpu_that_was_not_chosen_is_not_counted(tmp_path: Path) -> None:
+    hardware = Gpu(folder=tmp_path, t0_ns=time.monotonic_ns(), idle_w=100.0, gpus=2)
+    code = (
+        "import json; from energy_plugin.meters.nvml import NvmlMeter\n"
+        "every = [c.id for c in NvmlMeter().probe()]\n"
+        "chosen = NvmlMeter(gpus=[every[1].removeprefix('gpu:'), 'GPU-none']).probe()\n"
+        "print(json.dumps([[c.id == every[1], c.alive, c.reason] for c in chosen]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **hardware.install()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [[False, False, "not-chosen"], [True, True, ""], [False, False, "no-such-gpu"]]
+    assert json.loads(done.stdout) == expected

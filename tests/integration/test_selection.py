@@ -71,6 +71,16 @@ def test_adding_a_model_changes_no_other_models_draws(project: Project) -> None:
     assert alone == {name for name in both if "tiny-good" in name}
 
 
+def test_two_designs_that_differ_only_unvaried_keep_both_their_cases(project: Project) -> None:
+    body = "@experiments('tiny/good', limit={0})\ndef test_{0}(case, measure): measure(case)\n"
+    project.declare(body.format(64) + body.format(128))
+    assert project.run("--energy-order", "declared").returncode == 0
+    first = records(project.session)
+    assert {record.case.programs[0].limit for record in first} == {64, 128}
+    again = project.run("--collect-only", "-q", str(project.session / "journal.jsonl"))
+    assert len(collected(again.stdout)) == 2, again.stdout
+
+
 def test_values_reach_the_program_at_full_precision(project: Project) -> None:
     project.declare(
         "@experiments('tiny/good', design=joint('learning_rate', n=1))\n"
@@ -101,6 +111,9 @@ def test_from_options_follows_the_command_line(project: Project) -> None:
         (["--energy-executor", "dokcer"], "Valid: docker, local"),
         (["--energy-meters", "nvmll"], "Did you mean 'nvml'? Valid: calculator, codecarbon, nvml, perf"),
         (["--energy-tdp", "cpu=fast"], "write cpu=WATTS"),
+        (["--energy-tdp", "cpu=inf"], "watts must be a number above 0"),
+        (["--energy-timeout", "inf"], "must be a number of at least 0"),
+        (["--energy-meters", "perf,perf"], "name each meter once"),
         (["--energy-retries", "some"], "must be of type int"),
         (["--energy-data", "nowhere"], "no such folder"),
         (["--energy-value", "joules"], "Valid: auto, duration_seconds"),

@@ -17,7 +17,8 @@ from energy_plugin.record.journal import Journal, read_journal, records
 from energy_plugin.record.marks import read_marks
 from energy_plugin.record.record import record_from_json, total
 from energy_plugin.record.rows import COLUMNS, convergence_epoch
-from energy_plugin.record.trace import Reading, Window
+from energy_plugin.record.trace import Channel, Reading, Trace, Window
+from energy_plugin.run.attempt import gauges_of
 from tests.golden.make import write
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "run_20261121_190000"
@@ -146,6 +147,23 @@ def test_gpu_energy_without_a_package_counter_is_a_part_of_the_total() -> None:
     assert (whole.status, whole.reason) == ("partial", "cpu:package:0 no-event")
 
 
+def test_an_estimate_with_a_missing_part_is_a_part() -> None:
+    parts = [reading("gpu:x", 5.0, "estimated"), reading("cpu:package:0", None, "unavailable", "perf-died")]
+    assert total(parts).status == "partial"
+
+
+def test_power_of_several_gpus_adds_up_and_their_temperature_does_not() -> None:
+    def trace(uuid: str, watts: float, celsius: float) -> Trace:
+        gauges = {"power_w": ((1, watts), (2, watts)), "temperature_c": ((1, celsius), (99, 1000.0))}
+        channel = Channel(id=f"gpu:{uuid}", meter="nvml", source="nvml-counter")
+        return Trace(meter="nvml", channel=channel, form="counter", samples=(), gauges=gauges)
+
+    window = Window(program=None, name="joint", t0_ns=0, t1_ns=10)
+    found = gauges_of([trace("a", 300.0, 50.0), trace("b", 200.0, 70.0)], window)
+    assert found["power_w_avg"] == 500.0
+    assert (found["temperature_c_avg"], found["temperature_c_max"]) == (60.0, 70.0)
+
+
 def test_nothing_measured_is_unavailable_and_never_zero() -> None:
     whole = total([reading("cpu:package:0", None, "unavailable", "dead-counter")])
     assert (whole.status, whole.joules) == ("unavailable", None)
@@ -188,6 +206,11 @@ def test_marks_become_training_and_epoch_windows(tmp_path: Path) -> None:
         (event("epoch", number=2, start_ns=1, t_ns=2), "epoch 2 follows epoch 0"),
         (event("epoch", number=1, start_ns=3, t_ns=2), "goes back in time"),
         (event("lunch"), "unknown event 'lunch'"),
+        ('{"event":"epoch","number":Infinity,"start_ns":1,"t_ns":2}\n', "cannot be read"),
+        (event("epoch", number=1, start_ns=1, t_ns=2, loss="low"), "loss is 'low'"),
+        (event("end", metrics=[1]), "cannot be read"),
+        (event("end", metrics={"accuracy": "93%"}), "accuracy is '93%'"),
+        ('{"event":"end","metrics":{"accuracy":NaN}}\n', "accuracy is nan"),
         ("[1]\n", "cannot be read"),
         ('{"event":"end"', "torn"),
     ],
