@@ -77,7 +77,9 @@ def _pairs(recorded: pd.DataFrame, reproduced: pd.DataFrame) -> pd.DataFrame:
     keys = ["case_id", "role"]
     sides = [t[t["training_success"]].drop_duplicates(keys, keep="last") for t in (recorded, reproduced)]
     both = sides[0].merge(sides[1], on=keys, suffixes=("_old", "_new"))
-    return both.assign(name=both["repository_old"] + "/" + both["model_old"])
+    both = both.copy()  # whole again after the merge
+    both["name"] = both["repository_old"] + "/" + both["model_old"]
+    return both
 
 
 def _line(model: str, metric: str, group: pd.DataFrame) -> Line | None:
