@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec
-def pytest_energy_meters(config: pytest.Config) -> Sequence[Meter]:
+def pytest_energy_meters(config: pytest.Config) -> Sequence[Meter] | None:
     """Further meters, used beside the chosen ones."""
-    raise NotImplementedError
 
 
 @pytest.hookspec

@@ -8,12 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
+from energy_plugin.declare.catalog import load_catalog
 from energy_plugin.record.journal import read_journal, records
+from energy_plugin.run import baseimage, images
 from energy_plugin.run.executors.engine import LABEL, owner, sweep
+from tests.engine import private_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +102,33 @@ def test_clean_removes_orphans_and_only_those(
 
 def _host() -> str:
     return os.environ.get("DOCKER_HOST", "")
+
+
+@pytest.mark.slow
+@pytest.mark.root
+def test_engine_that_dies_mid_run_leaves_a_failed_record_and_no_made_up_exit_code(
+    project: Project, boxed: Path
+) -> None:
+    with private_engine() as address:
+        folder = Path(address.removeprefix("unix://")).parent
+        client = docker.DockerClient(base_url=address)
+        base = baseimage.ensure(client, "plain", print)
+        images.build(client, load_catalog(boxed).repositories["boxed"], base, print)
+        client.close()
+        project.environment["DOCKER_HOST"] = address
+        project.declare(HANG.replace("hang", "burn"))
+        running = project.start("--energy-executor", "docker", "--energy-cooldown", "0")
+        events = project.folder / "results" / "latest" / "boxed_burn_001" / "training.events.jsonl"
+        deadline = time.monotonic() + 30
+        while not (events.exists() and '"ready"' in events.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
+        output, _ = running.communicate(timeout=60)
+        subprocess.run(["pkill", "-9", "-f", str(folder)])  # what a killed daemon leaves behind
+    assert running.returncode == 1, output
+    (record,) = records(project.session)
+    outcome = record.outcomes[0]
+    assert (outcome.success, outcome.reason, outcome.exit_code) == (False, "engine-lost", None), (
+        outcome.detail
+    )
+    assert [event["event"] for event in read_journal(project.session)][-1] == "session-end"
