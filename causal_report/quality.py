@@ -22,7 +22,9 @@ MISMATCH = 0.15
 LEAST_S = 10.0
 """...in runs of at least so many seconds: shorter ones have too few power samples to average."""
 BUSY = 0.5
-"""Load per core before a run above which somebody else was using the machine."""
+"""Load per core before a run above which somebody else was using the machine..."""
+OTHERS = 0.5
+"""...by at least half a core more than usual: a session's own trainings leave an even load behind."""
 
 
 def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tuple[Flag, ...]:
@@ -103,7 +105,7 @@ def _load_before(frame: pd.DataFrame, sources: Sequence[Source]) -> Iterator[Row
             continue
         middle = float(load.median())
         spread = 1.4826 * float(np.nanmedian((load - middle).abs()))
-        limit = max(BUSY * cpus, middle + 4 * spread)
+        limit = max(BUSY * cpus, middle + max(4 * spread, OTHERS))
         for index in rows.index[load > limit]:
             yield (
                 index,

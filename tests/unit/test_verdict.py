@@ -21,8 +21,8 @@ def _findings(frame: pd.DataFrame, *, keep_flagged: bool = False) -> Findings:
     return analyse([tables.source(frame)], Text("en"), engine="exact", keep_flagged=keep_flagged)
 
 
-def _flags(frame: pd.DataFrame, *, keep_flagged: bool = False) -> list[Flag]:
-    sources = [tables.source(frame)]
+def _flags(frame: pd.DataFrame, *, keep_flagged: bool = False, cpus: int = 8) -> list[Flag]:
+    sources = [tables.source(frame, host={"cpus": cpus})]
     return list(quality.check(table.build(sources), sources, keep_flagged=keep_flagged))
 
 
@@ -121,6 +121,14 @@ def test_load_before_a_run_is_flagged_against_the_session_not_its_own_tail() -> 
     frame.loc[7, "cpu_load_before"] = 6.0
     assert [f.code for f in _flags(frame)] == ["load-before"]
     assert _flags(frame.assign(cpu_load_before=6.0)) == []
+
+
+def test_load_that_the_sessions_own_trainings_leave_behind_is_no_flag() -> None:
+    frame = tables.rows(40)
+    own = frame.assign(cpu_load_before=[1.0 if row % 5 else 1.2 for row in range(40)])
+    assert _flags(own, cpus=2) == []
+    own.loc[7, "cpu_load_before"] = 1.9
+    assert [f.code for f in _flags(own, cpus=2)] == ["load-before"]
 
 
 @pytest.mark.parametrize("keep", [False, True])
