@@ -208,7 +208,8 @@ def _evidence(say: Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sen
         yield say("exploratory", n=used)
     thin = [e for e in effects if _significant(e) and (e.top2 or 0.0) > CONCENTRATED]
     if thin:
-        yield say("two_rows", factors=_names(thin))
+        several = len({effect.scope for effect in effects}) > 1
+        yield say("two_rows", factors=_names(thin, several))
     disputed = sum(edge.verdict == "disputed" for edge in graph.edges)
     if disputed:
         yield say("disputed", n=disputed, of=len(graph.edges))
