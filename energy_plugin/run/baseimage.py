@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NAME = "wattwhy-base"
-RECIPE = 1
+RECIPE = 2
 """Raised when the same packages would make another image."""
 SEEDS = (
     *("bash", "dash", "coreutils", "sed", "grep", "findutils"),  # originals are started by scripts
@@ -256,6 +256,8 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mtime = int(member.mtime)  # what a compiled form compares with
+    if name == "tmp":
+        member.mode = 0o1777  # whatever this host's is: a tmpfs mounted there takes it over
     if member.islnk():  # hard-linked on this host; its other name may not be in the image
         member.type, member.size = tarfile.REGTYPE, path.stat().st_size
     if member.isreg():

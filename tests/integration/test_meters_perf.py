@@ -273,7 +273,7 @@ def test_the_real_perf_tells_a_plain_user_that_permission_is_missing(tmp_path: P
     )
     shutil.copytree(ROOT / "energy_plugin", tmp_path / "code" / "energy_plugin")
     for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+        folder.chmod(folder.stat().st_mode | 0o055)  # added, not set: with --basetemp one may be /tmp itself
     command = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c", program, str(listed)]
     done = subprocess.run(command, cwd=tmp_path / "code", capture_output=True, text=True)
     # Without a power unit in the real kernel perf stumbles over the event's name first.
