@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,10 +18,7 @@ import pytest
 
 from tests.simulated.hardware import Gpu, Segment
 
-pytestmark = [
-    pytest.mark.compiler,
-    pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc"),
-]
+pytestmark = pytest.mark.compiler
 
 ROOT = Path(__file__).parents[2]
 START_S, END_S = 2.0, 3.5

@@ -212,13 +212,10 @@ def test_perf_ends_when_this_process_is_killed(tmp_path: Path) -> None:
 # --- the real perf of this machine ------------------------------------------------------------------
 
 EVENTS = Path("/sys/bus/event_source/devices/power/events")
-real_perf = pytest.mark.skipif(not shutil.which("perf"), reason="no perf program here")
 
 
 @pytest.mark.perf
 @pytest.mark.root
-@real_perf
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_real_perf_obeys_the_same_commands_as_the_simulated_one() -> None:
     process = PerfProcess("perf", ["cpu-clock"])
     assert process.command("disable")
@@ -236,7 +233,6 @@ def test_the_real_perf_obeys_the_same_commands_as_the_simulated_one() -> None:
 
 
 @pytest.mark.perf
-@real_perf
 def test_the_real_perf_never_makes_a_channel_live_that_counts_nothing() -> None:
     meter = PerfMeter()
     channels = meter.probe()
@@ -249,8 +245,6 @@ def test_the_real_perf_never_makes_a_channel_live_that_counts_nothing() -> None:
 
 @pytest.mark.perf
 @pytest.mark.root
-@real_perf
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_real_psys_is_listed_where_the_kernel_has_it_and_never_read() -> None:
     listed = [c for c in PerfMeter().probe() if c.id == "cpu:psys:0"]
     assert bool(listed) == (EVENTS / "energy-psys").exists()
@@ -261,8 +255,6 @@ def test_the_real_psys_is_listed_where_the_kernel_has_it_and_never_read() -> Non
 
 @pytest.mark.perf
 @pytest.mark.root
-@real_perf
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_real_perf_tells_a_plain_user_that_permission_is_missing(tmp_path: Path) -> None:
     paranoid = int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
     assert paranoid > 0, "plain users may count here: the test has nothing to see"
