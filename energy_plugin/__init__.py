@@ -15,10 +15,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from energy_plugin.declare.collect import experiments
-    from energy_plugin.declare.design import defaults, from_options, joint, one_at_a_time
+    from energy_plugin.declare.design import (
+        defaults,
+        explicit,
+        factorial,
+        from_options,
+        joint,
+        latin_hypercube,
+        one_at_a_time,
+        orthogonal,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "defaults", "experiments", "from_options", "joint", "one_at_a_time"]
+__all__ = [
+    "__version__",
+    "defaults",
+    "experiments",
+    "explicit",
+    "factorial",
+    "from_options",
+    "joint",
+    "latin_hypercube",
+    "one_at_a_time",
+    "orthogonal",
+]
 
 
 def __getattr__(name: str) -> Any:

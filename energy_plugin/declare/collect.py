@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energy_plugin.declare.case import Case, Program
-from energy_plugin.declare.design import Design, checked, defaults
+from energy_plugin.declare.design import KINDS, Design, checked, defaults
 from energy_plugin.errors import FileError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -94,9 +94,10 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
     for model in catalog.select(declaration.select):
         for treatment in design.treatments(model, seed):
             program = _program(model, design.passed(model), treatment, limit)
+            least = 0 if treatment else design.base_replicates
             found += [
                 Case(programs=(program,), replicate=replicate, design=declaration.name or design.kind)
-                for replicate in range(1, declaration.replicates + 1)
+                for replicate in range(1, max(declaration.replicates, least) + 1)
             ]
     return found
 
@@ -120,8 +121,7 @@ def _program(
 
 FILE_KEYS = {"name", "title", "seed", "replicates", "experiments"}
 BLOCK_KEYS = {"name", "select", "replicates", "limit", "design"}
-DESIGN_KEYS = {"kind", "names", "levels", "n", "ranges", "base", "default"}
-KINDS = ("defaults", "one_at_a_time", "joint")
+DESIGN_KEYS = {field.name for field in fields(Design)}
 
 
 def read_design_file(file: Path) -> dict[str, Declaration]:

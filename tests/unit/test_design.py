@@ -162,7 +162,7 @@ def test_key_changes_with_what_is_run_and_not_with_its_name() -> None:
         ("[[experiments]]\nselect = 'mnist'\nlimit = -4", "limit = -4: must be a whole number"),
         ("[[experiments]]\nselect = 'mnist'\nreplicates = true", "replicates = True: must be a whole number"),
         ("[[experiments]]\nselect = 'mnist'\ndesign = 'joint'", "must be a table such as"),
-        (JOINT + "levels = 2", "a joint design takes n"),
+        (JOINT + "levels = 2", "a design of kind joint takes n"),
         (JOINT + "n = '2'", "n = '2': must be a whole number"),
         (JOINT + "base = { epochs = 'x' }", "base.epochs = 'x': must be a number"),
         (JOINT + "ranges = { epochs = [1] }", "ranges.epochs = [1]: must be [low, high]"),
