@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -58,6 +59,37 @@ class Selecting(Protocol):
 
     def select(self, case_id: str) -> None:
         """The next attempt runs this case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcess:
+    """One process seen on one GPU during an attempt.
+
+    Attributes:
+        channel: the GPU, ``gpu:<uuid>``.
+        pid: as the driver numbers it: the host's number, which a container may not know.
+        name: its command, empty where neither the host nor the driver tells.
+        memory_bytes: the most GPU memory it was seen to hold; 0 where the driver does not say.
+        first_ns: first seen, CLOCK_MONOTONIC. last_ns: last seen; seen about once a second.
+        sm_percent: its share of the GPU's multiprocessors as ``(t_ns, percent)``, empty where the
+            driver keeps none.
+    """
+
+    channel: str
+    pid: int
+    name: str = ""
+    memory_bytes: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    sm_percent: tuple[tuple[int, float], ...] = ()
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A meter that sees which processes use its devices."""
+
+    def processes(self) -> Sequence[GpuProcess]:
+        """After ``stop``: every process seen on the meter's GPUs since ``start``, foreign ones too."""
 
 
 class Sensor(Protocol):
