@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energy_plugin.declare.collect import MARK, Recorded, read_design_file
+from energy_plugin.declare.collect import MARK, Recorded
+from energy_plugin.declare.designtoml import read_design_file
 from energy_plugin.errors import EnergyError, UsageError
 from energy_plugin.state import STATE
 

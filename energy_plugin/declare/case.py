@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Role = Literal["a", "b", "load"]
 Mode = Literal["alone", "pair", "background"]
 Value = int | float | str | bool
+Loop = Literal["", "restart", "endless"]
+"""How a background load goes on: started again when it ends, or told never to end; empty for no load."""
 
 KEY_VERSION = 1
 """Raised when the meaning of a case key changes; old sessions are then rerun, not resumed."""
@@ -28,6 +30,7 @@ class Program:
         passed: names given on the program's command line; the rest the program sets itself.
         varied: names the design changed on purpose (the treatment); a subset of ``passed``.
         limit: rows of training data used, None for all.
+        loop: of a background load, how it goes on.
     """
 
     role: Role = "a"
@@ -37,6 +40,7 @@ class Program:
     passed: frozenset[str] = frozenset()
     varied: tuple[str, ...] = ()
     limit: int | None = None
+    loop: Loop = ""
 
     def spec(self) -> dict[str, Any]:
         """What decides what this program does; part of the case key."""
@@ -47,7 +51,12 @@ class Program:
             "values": dict(sorted(self.values.items())),
             "passed": sorted(self.passed),
             "limit": self.limit,
+            **({"loop": self.loop} if self.loop else {}),
         }
+
+    def as_role(self, role: Role) -> Program:
+        """The same program with another part in a case."""
+        return replace(self, role=role)
 
     @property
     def label(self) -> str:
@@ -60,6 +69,7 @@ class Program:
         """Every passed value and the row limit, whether varied or not."""
         parts = [f"{name}:{self.values[name]!r}" for name in sorted(self.passed)]
         parts += [f"limit:{self.limit}"] if self.limit is not None else []
+        parts += [self.loop] if self.loop else []
         return "-".join(parts) or "default"
 
 

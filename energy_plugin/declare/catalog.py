@@ -329,7 +329,7 @@ def _range(file: Path, key: str, entry: Mapping[str, Any], default: float) -> Ra
         raise FileError(
             file, f"{key}.distribution", distribution, f"must be one of {', '.join(DISTRIBUTIONS)}"
         )
-    low, high = (float(bound) * scale for bound in bounds)
+    low, high = (float(f"{bound * scale:.12g}") for bound in bounds)  # 0.2 x 1e-5 is 2e-06
     if distribution == "log-uniform" and low <= 0:
         raise FileError(file, f"{key}.{field_name}", bounds, "log-uniform needs low > 0")
     return Range(low=low, high=high, distribution=distribution)

@@ -1,32 +1,94 @@
-"""Declarations in test files and design files become cases."""
+"""Declarations become cases: models by treatments by replicates, alone, in pairs or under load."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energy_plugin.declare.case import Case, Program
-from energy_plugin.declare.design import KINDS, Design, checked, defaults
-from energy_plugin.errors import FileError, UnknownNameError, UsageError
+from energy_plugin.declare.case import Case, Loop, Program, Role
+from energy_plugin.declare.design import Design, defaults
+from energy_plugin.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from energy_plugin.declare.case import Value
     from energy_plugin.declare.catalog import Catalog, Model
 
 MARK = "energy_experiments"
+ENDLESS_EPOCHS = 1_000_000
+"""What an endless background program is told: more than it can reach while a training lasts."""
+LOOPS = ("restart", "endless")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Pairs chosen from the catalogue; see :mod:`energy_plugin.declare.pairs`.
+
+    Attributes:
+        sample: the method.
+        models: patterns of the models to pair; ``without`` takes some out again.
+        budget_gib: memory both models of a pair may take together, by the catalogue's ``figures``.
+        seed: of the sample; the declaration's own seed varies treatments, not pairs.
+    """
+
+    n: int
+    sample: str = "recommended"
+    models: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
+    budget_gib: float = 9.0
+    figures: str = "catalogue"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """A training that runs as load beside the measured one.
+
+    Attributes:
+        values: its hyperparameters by name or role; the others at their defaults.
+        loop: ``restart``: started again whenever it ends; ``endless``: one program that is told more
+            epochs than it can reach.
+    """
+
+    model: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    loop: str = "restart"
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run.
+
+        Raises:
+            UsageError: names the key, its value and the mend.
+        """
+        if self.loop not in LOOPS:
+            raise UnknownNameError("loop of a background", self.loop, LOOPS)
+        if not isinstance(self.values, dict) or not all(map(_is_number, self.values.values())):
+            raise UsageError(f"values = {self.values!r}: must be numbers by name")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise UsageError(f"limit = {self.limit!r}: must be a whole number of at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What one ``@experiments`` or one ``[[experiments]]`` block asks for."""
+    """What one ``@experiments`` or one ``[[experiments]]`` block asks for.
 
-    select: tuple[str, ...]
+    Attributes:
+        select: models that run alone or under a background.
+        pairs: models that run at once, ``(a, b)``: the design varies b, a keeps its defaults.
+        background: load beside every run of a selected model.
+        alone: with pairs or a background: run each program alone too, for comparison.
+    """
+
+    select: tuple[str, ...] = ()
     design: Design
+    pairs: tuple[tuple[str, str], ...] | Sampling | None = None
+    background: Background | None = None
+    alone: bool = True
     replicates: int = 1
     limit: int | None = None
     name: str = ""
@@ -51,20 +113,35 @@ class Defaults:
 
 
 def experiments(
-    *select: str, design: Design | None = None, replicates: int = 1, limit: int | None = None, name: str = ""
+    *select: str,
+    design: Design | None = None,
+    pairs: Sequence[tuple[str, str]] | Sampling | None = None,
+    background: Background | None = None,
+    alone: bool = True,
+    replicates: int = 1,
+    limit: int | None = None,
+    name: str = "",
 ) -> pytest.MarkDecorator:
     """Declare experiments of the models that match *select*; the test takes ``case`` and ``measure``.
 
     Args:
         select: ``repository/model``, ``model`` where unique, or patterns such as ``examples/*``.
-        design: which treatments; the defaults when absent.
+        design: which treatments; the defaults when absent. Of a pair it varies the second model.
+        pairs: run these models at once, in place of *select*.
+        background: a load that runs beside every selected model.
+        alone: with pairs or a background, run each program alone too, each distinct run once.
         replicates: how often each treatment is run, each time in another block.
         limit: use at most so many rows of training data.
         name: recorded as the design's name.
     """
+    if pairs is not None and (select or background):
+        raise UsageError("experiments(): give either pairs or models, and a background only with models")
     declared = Declaration(
-        select=select or ("*",),
+        select=select if select or pairs is not None else ("*",),
         design=design or defaults(),
+        pairs=pairs if pairs is None or isinstance(pairs, Sampling) else tuple((a, b) for a, b in pairs),
+        background=background,
+        alone=alone,
         replicates=replicates,
         limit=limit,
         name=name,
@@ -74,7 +151,7 @@ def experiments(
 
 
 def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Defaults) -> list[Case]:
-    """All cases of a declaration: models by treatments by replicates.
+    """All distinct cases of a declaration: models by treatments by replicates.
 
     Raises:
         UsageError: a model, hyperparameter or range is unknown.
@@ -88,108 +165,121 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
         if not given.mutate:
             return []
         design = Design(kind="joint", names=given.mutate, n=given.runs, default=False)
-    seed = given.seed if declaration.seed is None else declaration.seed
-    limit = declaration.limit if given.limit is None else given.limit
-    found: list[Case] = []
-    for model in catalog.select(declaration.select):
-        for treatment in design.treatments(model, seed):
-            program = _program(model, design.passed(model), treatment, limit)
-            least = 0 if treatment else design.base_replicates
-            found += [
-                Case(programs=(program,), replicate=replicate, design=declaration.name or design.kind)
-                for replicate in range(1, max(declaration.replicates, least) + 1)
-            ]
+    made = _Maker(
+        catalog=catalog,
+        design=design,
+        seed=given.seed if declaration.seed is None else declaration.seed,
+        limit=declaration.limit if given.limit is None else given.limit,
+    )
+    if declaration.pairs is not None:
+        runs = made.pairs(declaration.pairs, alone=declaration.alone)
+    else:
+        runs = made.models(declaration.select, declaration.background, alone=declaration.alone)
+    name = declaration.name or design.kind
+    found = []
+    for programs in runs:
+        default = not any(program.varied for program in programs)
+        times = max(declaration.replicates, design.base_replicates if default else 0)
+        found += [Case(programs=programs, replicate=number, design=name) for number in range(1, times + 1)]
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Maker:
+    """Programs from a design; every combination of programs comes once."""
+
+    catalog: Catalog
+    design: Design
+    seed: int
+    limit: int | None
+
+    def models(
+        self, select: tuple[str, ...], background: Background | None, *, alone: bool
+    ) -> Iterator[tuple[Program, ...]]:
+        load = self._load(background) if background else None
+        for model in self.catalog.select(select):
+            for treatment in self.design.treatments(model, self.seed):
+                program = _program(model, self.design.passed(model), treatment, self.limit)
+                if load is None or alone:
+                    yield (program,)
+                if load is not None:
+                    yield program, load
+
+    def _load(self, background: Background) -> Program:
+        model = self.catalog.model(background.model)
+        values = Design(kind="defaults", base=background.values).passed(model)
+        epochs = model.by_role("epochs")
+        if background.loop == "endless":
+            if epochs is None:
+                raise UsageError(
+                    f"{model.path}: it has no epochs, so it cannot be endless; take loop = 'restart'"
+                )
+            values[epochs.name] = ENDLESS_EPOCHS
+        limit = background.limit if self.limit is None else self.limit
+        loop: Loop = "endless" if background.loop == "endless" else "restart"
+        return _program(model, values, {}, limit, role="load", loop=loop)
+
+    def pairs(
+        self, given: tuple[tuple[str, str], ...] | Sampling, *, alone: bool
+    ) -> Iterator[tuple[Program, ...]]:
+        """The default of a with each treatment of b, and every program of these alone."""
+        seen: set[str] = set()
+        for first, second in self._chosen(given):
+            a = _program(first, self._known(first, second), {}, self.limit)
+            base = self._known(second, first)
+            for treatment in self.design.treatments(second, self.seed):
+                b = _program(second, base, treatment, self.limit)
+                runs = [(a, b.as_role("b"))] + [(a,), (b,)] * alone
+                for programs in runs:
+                    identity = "+".join(f"{p.role}:{p.repository}/{p.model} {p.full_label}" for p in programs)
+                    if identity not in seen:
+                        seen.add(identity)
+                        yield programs
+
+    def _chosen(self, given: tuple[tuple[str, str], ...] | Sampling) -> list[tuple[Model, Model]]:
+        if not isinstance(given, Sampling):
+            return [(self.catalog.model(a), self.catalog.model(b)) for a, b in given]
+        from energy_plugin.declare.pairs import feasible, sample
+
+        out = self.catalog.select(given.without) if given.without else []
+        models = [model for model in self.catalog.select(given.models) if model not in out]
+        possible = feasible(models, given.budget_gib * 1024, given.figures)
+        if not possible:
+            raise UsageError(f"no pair of {len(models)} models fits into {given.budget_gib:g} GiB")
+        return [(pair.a, pair.b) for pair in sample(possible, given.sample, given.n, given.seed)]
+
+    def _known(self, model: Model, other: Model) -> dict[str, Value]:
+        """The base's values that this model of a pair knows; one that neither knows is an error."""
+        base = self.design.base
+        mine = {n: v for n, v in base.items() if n in model.hyperparameters or model.by_role(n)}
+        theirs = {n for n in base if n in other.hyperparameters or other.by_role(n)}
+        for name in base:
+            if name not in mine and name not in theirs:
+                return self.design.passed(model)  # raises, with the nearest name
+        return Design(kind="defaults", base=mine).passed(model)
+
+
 def _program(
-    model: Model, base: Mapping[str, Any], treatment: Mapping[str, Any], limit: int | None
+    model: Model,
+    base: Mapping[str, Any],
+    treatment: Mapping[str, Any],
+    limit: int | None,
+    role: Role = "a",
+    loop: Loop = "",
 ) -> Program:
     changed = {name: model.hyperparameters[name].cast(value) for name, value in {**base, **treatment}.items()}
     values = {**model.defaults(), **changed}
     return Program(
+        role=role,
         repository=model.repository,
         model=model.name,
         values=values,
         passed=frozenset(values if model.original else changed),  # an original's defaults may be others
         varied=tuple(treatment),
         limit=limit,
+        loop=loop,
     )
 
 
-# --- design files ---------------------------------------------------------------------------------
-
-FILE_KEYS = {"name", "title", "seed", "replicates", "experiments"}
-BLOCK_KEYS = {"name", "select", "replicates", "limit", "design"}
-DESIGN_KEYS = {field.name for field in fields(Design)}
-
-
-def read_design_file(file: Path) -> dict[str, Declaration]:
-    """Declarations by name from a TOML design file.
-
-    Raises:
-        FileError: names the file, the key, the value and the mend.
-    """
-    try:
-        table = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(file, "file", file.name, f"not valid TOML: {error}") from None
-    _only(file, "", table, FILE_KEYS)
-    blocks = table.get("experiments")
-    if not isinstance(blocks, list) or not blocks:
-        raise FileError(file, "experiments", blocks, "write at least one [[experiments]] block")
-    found: dict[str, Declaration] = {}
-    for index, block in enumerate(blocks, start=1):
-        if not isinstance(block, dict):
-            raise FileError(file, f"experiments[{index}]", block, "write it as [[experiments]]")
-        name = block.get("name", f"block_{index}")
-        if name in found or not str(name).isidentifier():
-            raise FileError(file, f"experiments[{index}].name", name, "must be a unique identifier")
-        found[name] = _block(file, f"experiments[{index}]", block, table)
-    return found
-
-
-def _block(file: Path, key: str, block: Mapping[str, Any], table: Mapping[str, Any]) -> Declaration:
-    _only(file, key, block, BLOCK_KEYS)
-    select = block.get("select")
-    select = [select] if isinstance(select, str) else select
-    if not isinstance(select, list) or not all(isinstance(item, str) for item in select):
-        raise FileError(file, f"{key}.select", select, "must be a model or a list of models")
-    entry = block.get("design", {"kind": "defaults"})
-    if not isinstance(entry, dict):
-        raise FileError(file, f"{key}.design", entry, 'must be a table such as { kind = "defaults" }')
-    entry = dict(entry)
-    _only(file, f"{key}.design", entry, DESIGN_KEYS)
-    if entry.get("kind") not in KINDS:
-        raise FileError(file, f"{key}.design.kind", entry.get("kind"), f"must be one of {', '.join(KINDS)}")
-    if isinstance(entry.get("names"), list):
-        entry["names"] = tuple(entry["names"])
-    try:
-        design = checked(Design(**entry))
-    except UsageError as error:
-        raise FileError(file, f"{key}.design", entry, str(error)) from None
-    given = {"replicates": table.get("replicates", 1), **block}
-    return Declaration(
-        select=tuple(select),
-        design=design,
-        replicates=_whole(file, key, given, "replicates", 1) or 1,
-        limit=_whole(file, key, given, "limit", 1),
-        name=table.get("name", file.stem),
-        seed=_whole(file, "", table, "seed", 0),
-    )
-
-
-def _whole(file: Path, key: str, table: Mapping[str, Any], name: str, least: int) -> int | None:
-    """A whole number of at least *least*, None where the key is absent."""
-    value = table.get(name)
-    if value is not None and (type(value) is not int or value < least):
-        where = f"{key}.{name}".lstrip(".")
-        raise FileError(file, where, value, f"must be a whole number of at least {least}")
-    return value
-
-
-def _only(file: Path, key: str, table: Mapping[str, Any], valid: set[str]) -> None:
-    for name in table:
-        if name not in valid:
-            where = f"{key}.{name}".lstrip(".")
-            raise FileError(file, where, table[name], str(UnknownNameError("key", name, valid)))
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

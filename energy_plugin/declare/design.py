@@ -55,7 +55,8 @@ class Design:
         runs: exactly these treatments.
         ranges: name of an alternative range of the catalogue, or own ``[low, high]`` by name.
         base: values passed in every case of this design, varied or not.
-        default: also run the base itself.
+        default: also run the base itself; None: only where it is the other end of every comparison,
+            one at a time.
         base_replicates: run the base at least so often: the noise floor of the study.
     """
 
@@ -67,7 +68,7 @@ class Design:
     runs: Sequence[Mapping[str, Value]] = ()
     ranges: Ranges = "default"
     base: Mapping[str, Value] = field(default_factory=dict)
-    default: bool = True
+    default: bool | None = None
     base_replicates: int = 0
 
     def treatments(self, model: Model, seed: int) -> list[Treatment]:
@@ -77,7 +78,8 @@ class Design:
             UsageError: a name is unknown, or a hyperparameter has no range.
         """
         check_named(model, self.ranges)
-        found: list[Treatment] = [{}] if self.default or self.kind == "defaults" else []
+        base = self.kind in ("defaults", "one_at_a_time") if self.default is None else self.default
+        found: list[Treatment] = [{}] if base or self.kind == "defaults" else []
         if self.kind == "one_at_a_time":
             found += self._one_at_a_time(model, seed)
         elif self.kind == "joint":
@@ -217,7 +219,7 @@ def one_at_a_time(
 
 def joint(*names: str, n: int = 1, **common: Unpack[Common]) -> Design:
     """All chosen hyperparameters drawn together, *n* times."""
-    return checked(_made("joint", names, {"default": False, **common}, n=n))
+    return checked(_made("joint", names, common, n=n))
 
 
 def factorial(
@@ -227,9 +229,7 @@ def factorial(
     **common: Unpack[Common],
 ) -> Design:
     """Every combination of *levels* even steps (2 unless told) or of own *values*."""
-    return checked(
-        _made("factorial", names, {"default": False, **common}, levels=levels, values=values or {})
-    )
+    return checked(_made("factorial", names, common, levels=levels, values=values or {}))
 
 
 def orthogonal(
@@ -239,22 +239,20 @@ def orthogonal(
     **common: Unpack[Common],
 ) -> Design:
     """An orthogonal array of strength 2: main effects of many hyperparameters in few runs."""
-    return checked(
-        _made("orthogonal", names, {"default": False, **common}, levels=levels, values=values or {})
-    )
+    return checked(_made("orthogonal", names, common, levels=levels, values=values or {}))
 
 
 def latin_hypercube(*names: str, n: int, **common: Unpack[Common]) -> Design:
     """*n* points that fill the space of all chosen hyperparameters evenly."""
-    return checked(_made("latin_hypercube", names, {"default": False, **common}, n=n))
+    return checked(_made("latin_hypercube", names, common, n=n))
 
 
 def explicit(*runs: Mapping[str, Value], **common: Unpack[Common]) -> Design:
     """Exactly these treatments, each a table of values by hyperparameter."""
-    return checked(_made("explicit", (), {"default": False, **common}, runs=runs))
+    return checked(_made("explicit", (), common, runs=runs))
 
 
-def _made(kind: Kind, names: tuple[str, ...], common: Common | dict[str, Any], **own: Any) -> Design:
+def _made(kind: Kind, names: tuple[str, ...], common: Common, **own: Any) -> Design:
     return Design(kind=kind, names=names or None, **common, **own)
 
 

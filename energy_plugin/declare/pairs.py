@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from energy_plugin.errors import UnknownNameError, UsageError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from energy_plugin.declare.catalog import Model
 
-Figures = Literal["catalogue", "study"]
+FIGURES = ("catalogue", "study")
 """Whose memory figures: ours, or the published study's (``memory.study_mib``: classes, never measured)."""
 MEDIUM_MIB, HIGH_MIB = 1500, 3000
 """From here on a model's memory is medium, high: the bounds that give the published classes."""
@@ -56,7 +56,7 @@ class Pair:
         return self.a.path, self.b.path
 
 
-def pair_of(a: Model, b: Model, figures: Figures = "catalogue") -> Pair:
+def pair_of(a: Model, b: Model, figures: str = "catalogue") -> Pair:
     """The pair with its classes.
 
     Raises:
@@ -86,9 +86,9 @@ def measured_percent(model: Model) -> float | None:
     return None if percent is None or guessed else float(percent)
 
 
-def _memory_mib(model: Model, figures: Figures) -> float:
-    if figures not in get_args(Figures):
-        raise UnknownNameError("figures of pairs", figures, get_args(Figures))
+def _memory_mib(model: Model, figures: str) -> float:
+    if figures not in FIGURES:
+        raise UnknownNameError("figures of pairs", figures, FIGURES)
     own = model.memory.get("gpu_mib")
     found = model.memory.get("study_mib", own) if figures == "study" else own
     if found is None:
@@ -96,7 +96,7 @@ def _memory_mib(model: Model, figures: Figures) -> float:
     return float(found)
 
 
-def feasible(models: Sequence[Model], budget_mib: float, figures: Figures = "catalogue") -> list[Pair]:
+def feasible(models: Sequence[Model], budget_mib: float, figures: str = "catalogue") -> list[Pair]:
     """Every unordered pair of different models whose memory fits into *budget_mib*, in catalogue order."""
     pairs = (pair_of(a, b, figures) for a, b in itertools.combinations(models, 2))
     return [pair for pair in pairs if pair.memory_mib <= budget_mib]

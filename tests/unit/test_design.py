@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from energy_plugin.declare.case import Case, Program
 from energy_plugin.declare.catalog import Catalog, load_catalog
-from energy_plugin.declare.collect import Declaration, Defaults, expand, read_design_file
+from energy_plugin.declare.collect import Declaration, Defaults, expand
 from energy_plugin.declare.design import defaults, joint, one_at_a_time
+from energy_plugin.declare.designtoml import read_design_file
 from energy_plugin.declare.order import blocks
 from energy_plugin.errors import FileError, UsageError
 
