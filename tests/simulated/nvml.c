@@ -1,232 +1,214 @@
-/* A GPU that exists only as arithmetic: libnvidia-ml.so.1 with a power trace known in closed form.
- *
- * SIMULATED_NVML names a text file, read at nvmlInit:
- *   t0_ns N              CLOCK_MONOTONIC at trace time 0
- *   gpus N               how many, all alike but for their UUID
- *   idle_w W             power with nothing running
- *   tick_s S             the energy counter publishes its value at multiples of this
- *   const A B W          W watts more from A to B seconds
- *   square A B W T D     W watts more for the share D of every T seconds from A to B
- *   fault NAME A B CODE  functions whose name ends in NAME return CODE from A to B seconds
- *   freeze A             the counter keeps its value from A on
- *   zero                 the counter is always 0
- *   reset A              the counter starts again from 0 at A
- *   call_s S             every call takes this long
- * Every process that loads it sees the same hardware, since all is a function of the clock.
+/* A GPU that exists only as arithmetic: libnvidia-ml.so.1 on a world known in closed form (world.c).
+ * Here: how calls begin, and which GPUs there are. Every process that loads it sees the same hardware,
+ * since all is a function of the clock and of files.
  */
-#include <math.h>
+#include "api.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define MANY 64
-#define OK 0
-#define INVALID 2
-#define NOT_FOUND 6
-#define TOO_SMALL 7
-#define BASE_J 1000000.0 /* the counter runs since the driver was loaded, not since our t0 */
+#define MIG_SHIFT 16
 
-typedef struct { double a, b, watts, period, duty; } Segment;
-typedef struct { char name[64]; double a, b; int code; } Fault;
-typedef struct { unsigned long long total, free, used; } Memory;
-typedef struct { unsigned version; unsigned long long total, reserved, free, used; } MemoryV2;
-typedef struct { unsigned gpu, memory; } Rates;
-typedef struct { unsigned version; int kind, celsius; } TemperatureV;
+static int inits;
+static __thread double moment_s;
+static __thread int64_t calls;
 
-static struct {
-    double t0_ns, idle_w, tick_s, freeze_at, reset_at, call_s;
-    int gpus, zero, segments, faults;
-    Segment segment[MANY];
-    Fault fault[MANY];
-} world;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (t.tv_sec * 1e9 + t.tv_nsec - world.t0_ns) / 1e9;
+static int ends_with(const char *name, const char *tail) {
+    size_t n = strlen(name), m = strlen(tail);
+    return m <= n && !strcmp(name + n - m, tail);
 }
 
-static void read_line(const char *line) {
-    char word[64];
-    Segment s = {0, 0, 0, 1, 1};
-    Fault f;
-    if (sscanf(line, "%63s", word) != 1) return;
-    sscanf(line, "t0_ns %lf", &world.t0_ns);
-    sscanf(line, "gpus %d", &world.gpus);
-    sscanf(line, "idle_w %lf", &world.idle_w);
-    sscanf(line, "tick_s %lf", &world.tick_s);
-    sscanf(line, "freeze %lf", &world.freeze_at);
-    sscanf(line, "reset %lf", &world.reset_at);
-    sscanf(line, "call_s %lf", &world.call_s);
-    if (!strcmp(word, "zero")) world.zero = 1;
-    if (world.segments < MANY
-        && (sscanf(line, "const %lf %lf %lf", &s.a, &s.b, &s.watts) == 3
-            || sscanf(line, "square %lf %lf %lf %lf %lf", &s.a, &s.b, &s.watts, &s.period, &s.duty) == 5))
-        world.segment[world.segments++] = s;
-    if (world.faults < MANY && sscanf(line, "fault %63s %lf %lf %d", f.name, &f.a, &f.b, &f.code) == 4)
-        world.fault[world.faults++] = f;
+static double duration_s(const char *name, int gpu) {
+    const Board *b = &world->board[gpu < 0 ? 0 : gpu];
+    double seconds = world->call_s, jitter = world->call_jitter;
+    for (int i = 0; i < b->latencies; i++)
+        if (ends_with(name, b->latency[i].name)) { seconds = b->latency[i].seconds; jitter = b->latency[i].jitter; }
+    return seconds + jitter * u01(7, (uint64_t)(size_t)&moment_s, calls++);
 }
 
-static int read_world(void) {
-    char line[256];
-    const char *path = getenv("SIMULATED_NVML");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    if (!file) return 9; /* driver not loaded */
-    memset(&world, 0, sizeof world);
-    world.gpus = 1;
-    world.tick_s = 0.1;
-    world.freeze_at = world.reset_at = INFINITY;
-    while (fgets(line, sizeof line, file)) read_line(line);
-    fclose(file);
-    return OK;
-}
-
-static double clamp(double t, double a, double b) { return t < a ? a : t > b ? b : t; }
-
-static double on_s(const Segment *s, double t) {
-    double x = clamp(t, s->a, s->b) - s->a, whole = floor(x / s->period);
-    return s->period * s->duty * whole + fmin(x - whole * s->period, s->period * s->duty);
-}
-
-static double energy_j(double t) {
-    double joules = world.idle_w * t;
-    for (int i = 0; i < world.segments; i++) joules += world.segment[i].watts * on_s(&world.segment[i], t);
-    return joules;
-}
-
-static double power_w(double t) {
-    double watts = world.idle_w;
-    for (int i = 0; i < world.segments; i++) {
-        const Segment *s = &world.segment[i];
-        if (t >= s->a && t < s->b && fmod(t - s->a, s->period) < s->period * s->duty) watts += s->watts;
-    }
-    return watts;
-}
-
-static int enter(const char *name) {
-    double t = now();
-    size_t length = strlen(name);
-    struct timespec pause = {(time_t)world.call_s, (long)(fmod(world.call_s, 1) * 1e9)};
-    if (world.call_s > 0) nanosleep(&pause, NULL);
-    for (int i = 0; i < world.faults; i++) {
-        const Fault *f = &world.fault[i];
-        size_t tail = strlen(f->name);
-        if (t >= f->a && t < f->b && tail <= length && !strcmp(name + length - tail, f->name)) return f->code;
+static int fault(const char *name, int gpu, double t) {
+    const Board *b = &world->board[gpu < 0 ? 0 : gpu];
+    for (int i = 0; i < b->faults; i++) {
+        const Fault *f = &b->fault[i];
+        int all = !strcmp(f->name, "*") && gpu >= 0;
+        if (t >= f->a && t < f->b && (all || ends_with(name, f->name))) return f->code;
     }
     return OK;
 }
 
-#define ENTER() do { int code_ = enter(__func__); if (code_) return code_; } while (0)
+int board_of(void *gpu) {
+    int index = (int)((size_t)gpu & 0xffff) - 1;
+    return index < (world ? world->gpus : 0) ? index : -1;
+}
 
-int nvmlInitWithFlags(unsigned flags) { (void)flags; int code = read_world(); return code ? code : enter(__func__); }
+int is_mig(void *gpu) { return (size_t)gpu >> MIG_SHIFT != 0; }
+
+double moment(void) { return moment_s; }
+
+/* The caller's GPU, or NULL where a function is of none. */
+int enter(const char *name, void *gpu) {
+    if (!inits || !world) return UNINITIALIZED;
+    int index = gpu ? board_of(gpu) : -1;
+    if (gpu && index < 0) return INVALID;
+    refresh();
+    double begun = clock_s(), lasts = duration_s(name, index);
+    pass(lasts);
+    moment_s = begun + lasts * world->call_at;
+    if (lasts > 0 && world->call_at >= 1) moment_s = clock_s();
+    if (lasts > 0) refresh();
+    return fault(name, index, moment_s);
+}
+
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    int code = read_world();
+    if (code) return code;
+    code = fault(__func__, -1, clock_s());
+    if (!code) inits++;
+    return code;
+}
+
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
-int nvmlShutdown(void) { return OK; }
+int nvmlInit(void) { return nvmlInitWithFlags(0); }
+
+int nvmlShutdown(void) {
+    if (!inits) return UNINITIALIZED;
+    inits--;
+    return OK;
+}
 
 const char *nvmlErrorString(int code) {
     switch (code) {
     case 0: return "Success";
+    case 1: return "Uninitialized";
     case 2: return "Invalid Argument";
     case 3: return "Not Supported";
     case 4: return "Insufficient Permissions";
     case 6: return "Not Found";
+    case 7: return "Insufficient Size";
     case 9: return "Driver Not Loaded";
     case 10: return "Timeout";
+    case 12: return "Shared Library Not Found";
+    case 13: return "Function Not Found";
     case 15: return "GPU is lost";
+    case 16: return "GPU requires restart";
+    case 18: return "Driver/library version mismatch";
     default: return "Unknown Error";
     }
 }
 
-static int put(char *to, unsigned size, const char *text) {
+int put(char *to, unsigned size, const char *text) {
     if (strlen(text) >= size) return TOO_SMALL;
     strcpy(to, text);
     return OK;
 }
 
-int nvmlSystemGetDriverVersion(char *to, unsigned size) { ENTER(); return put(to, size, "000.00"); }
-int nvmlDeviceGetCount_v2(unsigned *count) { ENTER(); *count = (unsigned)world.gpus; return OK; }
+int nvmlSystemGetDriverVersion(char *to, unsigned size) { ENTER(NULL); return put(to, size, "simulated 1.0"); }
+int nvmlSystemGetNVMLVersion(char *to, unsigned size) { ENTER(NULL); return put(to, size, "13.0.simulated"); }
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { ENTER(NULL); *version = 13000; return OK; }
+int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
 
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
-    ENTER();
-    if ((int)index >= world.gpus) return INVALID;
-    *handle = (void *)(size_t)(index + 1);
-    return OK;
+int nvmlSystemGetProcessName(unsigned pid, char *to, unsigned size) {
+    char path[64];
+    ENTER(NULL);
+    snprintf(path, sizeof path, "/proc/%u/cmdline", pid);
+    FILE *file = fopen(path, "r");
+    size_t n = file && size ? fread(to, 1, size - 1, file) : 0;
+    if (file) fclose(file);
+    if (n) to[n] = 0;
+    return n ? OK : NOT_FOUND;
 }
 
-static void uuid(size_t number, char *to) { sprintf(to, "GPU-00000000-0000-0000-0000-%012zu", number); }
+int nvmlDeviceGetCount_v2(unsigned *count) { ENTER(NULL); *count = (unsigned)world->gpus; return OK; }
+int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
+
+static void *handle_of(int index, int mig) { return (void *)(((size_t)mig << MIG_SHIFT) | (size_t)(index + 1)); }
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    ENTER(NULL);
+    if ((int)index >= world->gpus) return INVALID;
+    *handle = handle_of((int)index, 0);
+    return fault("nvmlDeviceGetHandleByIndex_v2", (int)index, moment());
+}
+
+int nvmlDeviceGetHandleByIndex(unsigned index, void **handle) { return nvmlDeviceGetHandleByIndex_v2(index, handle); }
+
+static void uuid(void *gpu, char *to) {
+    const char *kind = is_mig(gpu) ? "MIG" : "GPU";
+    sprintf(to, "%s-00000000-0000-0000-%04zu-%012zu", kind, (size_t)gpu >> MIG_SHIFT, (size_t)gpu & 0xffff);
+}
+
+/* MIG devices of a GPU in MIG mode: two halves. */
+static int mig_devices(int index) { return world->board[index].mig == 1 ? 2 : 0; }
 
 int nvmlDeviceGetHandleByUUID(const char *wanted, void **handle) {
     char text[64];
-    ENTER();
-    for (int i = 1; i <= world.gpus; i++) {
-        uuid((size_t)i, text);
-        if (!strcmp(text, wanted)) { *handle = (void *)(size_t)i; return OK; }
-    }
+    ENTER(NULL);
+    for (int i = 0; i < world->gpus; i++)
+        for (int mig = 0; mig <= mig_devices(i); mig++) {
+            uuid(handle_of(i, mig), text);
+            if (!strcmp(text, wanted)) { *handle = handle_of(i, mig); return OK; }
+        }
     return NOT_FOUND;
 }
 
 int nvmlDeviceGetUUID(void *gpu, char *to, unsigned size) {
     char text[64];
-    ENTER();
-    uuid((size_t)gpu, text);
+    ENTER(gpu);
+    uuid(gpu, text);
     return put(to, size, text);
 }
 
-int nvmlDeviceGetName(void *gpu, char *to, unsigned size) { (void)gpu; ENTER(); return put(to, size, "Simulated GPU"); }
+int nvmlDeviceGetIndex(void *gpu, unsigned *index) { ENTER(gpu); *index = (unsigned)board_of(gpu); return OK; }
+int nvmlDeviceGetMinorNumber(void *gpu, unsigned *n) { ENTER(gpu); *n = (unsigned)board_of(gpu); return OK; }
 
-int nvmlDeviceGetTotalEnergyConsumption(void *gpu, unsigned long long *millijoules) {
-    (void)gpu;
-    ENTER();
-    double t = fmin(now(), world.freeze_at), tick = world.tick_s * floor(t / world.tick_s);
-    double joules = tick >= world.reset_at ? energy_j(tick) - energy_j(world.reset_at) : BASE_J + energy_j(tick);
-    *millijoules = world.zero ? 0 : (unsigned long long)llround(joules * 1000);
+int nvmlDeviceGetName(void *gpu, char *to, unsigned size) {
+    ENTER(gpu);
+    return put(to, size, is_mig(gpu) ? "Simulated GPU MIG" : "Simulated GPU");
+}
+
+typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } Pci;
+
+int nvmlDeviceGetPciInfo_v3(void *gpu, Pci *pci) {
+    ENTER(gpu);
+    *pci = (Pci){.bus = (unsigned)board_of(gpu) + 1};
+    snprintf(pci->legacy, sizeof pci->legacy, "0000:%02X:00.0", pci->bus & 0xffu);
+    snprintf(pci->bus_id, sizeof pci->bus_id, "00000000:%02X:00.0", pci->bus & 0xffu);
     return OK;
 }
 
-int nvmlDeviceGetPowerUsage(void *gpu, unsigned *milliwatts) {
-    (void)gpu;
-    ENTER();
-    *milliwatts = (unsigned)llround(power_w(now()) * 1000);
+int nvmlDeviceGetMigMode(void *gpu, unsigned *current, unsigned *pending) {
+    ENTER(gpu);
+    if (BOARD(gpu)->mig < 0) return NOT_SUPPORTED;
+    *current = *pending = (unsigned)BOARD(gpu)->mig;
     return OK;
 }
 
-int nvmlDeviceGetUtilizationRates(void *gpu, Rates *rates) {
-    (void)gpu;
-    ENTER();
-    rates->gpu = power_w(now()) > world.idle_w ? 100 : 0;
-    rates->memory = 0;
+int nvmlDeviceGetMaxMigDeviceCount(void *gpu, unsigned *count) {
+    ENTER(gpu);
+    *count = BOARD(gpu)->mig < 0 ? 0 : 7;
     return OK;
 }
 
-int nvmlDeviceGetTemperature(void *gpu, int kind, unsigned *celsius) {
-    (void)gpu; (void)kind;
-    ENTER();
-    *celsius = 40;
+int nvmlDeviceGetMigDeviceHandleByIndex(void *gpu, unsigned index, void **device) {
+    ENTER(gpu);
+    if ((int)index >= mig_devices(board_of(gpu))) return NOT_FOUND;
+    *device = handle_of(board_of(gpu), (int)index + 1);
     return OK;
 }
 
-int nvmlDeviceGetTemperatureV(void *gpu, TemperatureV *t) { (void)gpu; ENTER(); t->celsius = 40; return OK; }
-
-int nvmlDeviceGetMemoryInfo(void *gpu, Memory *m) {
-    (void)gpu;
-    ENTER();
-    m->total = 16ULL << 30; m->used = 1ULL << 30; m->free = m->total - m->used;
+int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(void *device, void **gpu) {
+    ENTER(device);
+    *gpu = handle_of(board_of(device), 0);
     return OK;
 }
 
-int nvmlDeviceGetMemoryInfo_v2(void *gpu, MemoryV2 *m) {
-    (void)gpu;
-    ENTER();
-    m->total = 16ULL << 30; m->reserved = 0; m->used = 1ULL << 30; m->free = m->total - m->used;
-    return OK;
-}
+int nvmlDeviceIsMigDeviceHandle(void *gpu, unsigned *yes) { ENTER(gpu); *yes = (unsigned)is_mig(gpu); return OK; }
+int nvmlDeviceGetArchitecture(void *gpu, unsigned *arch) { ENTER(gpu); *arch = 9; return OK; } /* Hopper */
+int nvmlDeviceGetComputeMode(void *gpu, int *mode) { ENTER(gpu); *mode = 0; return OK; }
+int nvmlDeviceGetCudaComputeCapability(void *gpu, int *major, int *minor) { ENTER(gpu); *major = 9; *minor = 0; return OK; }
+int nvmlDeviceGetC2cModeInfoV(void *gpu, unsigned *enabled) { ENTER(gpu); *enabled = 0; return OK; }
 
-static int limit(unsigned *milliwatts) { *milliwatts = 700000; return OK; }
-int nvmlDeviceGetEnforcedPowerLimit(void *gpu, unsigned *mw) { (void)gpu; ENTER(); return limit(mw); }
-int nvmlDeviceGetPowerManagementLimit(void *gpu, unsigned *mw) { (void)gpu; ENTER(); return limit(mw); }
-int nvmlDeviceGetComputeMode(void *gpu, int *mode) { (void)gpu; ENTER(); *mode = 0; return OK; }
-int nvmlDeviceGetMigMode(void *gpu, unsigned *now_, unsigned *next) { (void)gpu; (void)now_; (void)next; ENTER(); return 3; }
-
-static int nobody(unsigned *count) { *count = 0; return OK; }
-int nvmlDeviceGetComputeRunningProcesses_v3(void *gpu, unsigned *n, void *to) { (void)gpu; (void)to; ENTER(); return nobody(n); }
-int nvmlDeviceGetGraphicsRunningProcesses_v3(void *gpu, unsigned *n, void *to) { (void)gpu; (void)to; ENTER(); return nobody(n); }
+/* For nvidia-smi: how long it is to take, and a second look at a fault of a field (nvml_power.c). */
+double simulated_smi_s(void) { return world ? world->smi_s : 0; }
+int simulated_fault(const char *name, void *gpu) { return fault(name, board_of(gpu), moment()); }

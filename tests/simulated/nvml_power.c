@@ -1,0 +1,158 @@
+/* Energy, power, limits, temperature and clocks of a simulated GPU. */
+#include "api.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENERGY 83
+#define POWER_AVERAGE 185
+#define POWER_INSTANT 186
+#define SCOPE_GPU 0
+#define IDLE 1ULL
+#define POWER_CAP 4ULL
+
+enum { UNSIGNED = 1, UNSIGNED_LONG_LONG = 3 };
+typedef union { double d; int si; unsigned ui; unsigned long ul; unsigned long long ull; } Value;
+typedef struct { unsigned field, scope; long long timestamp, latency; unsigned kind, code; Value value; } FieldValue;
+typedef struct { unsigned version; int kind, celsius; } TemperatureV;
+
+int simulated_fault(const char *name, void *gpu);
+
+static unsigned milli(double x) { return (unsigned)llround(x * 1000); }
+static unsigned long long energy_mj(void *gpu) { return (unsigned long long)floor(counter_j(board_of(gpu), moment()) * 1000 + 1e-6); }
+
+int nvmlDeviceGetTotalEnergyConsumption(void *gpu, unsigned long long *millijoules) {
+    WHOLE(gpu);
+    *millijoules = energy_mj(gpu);
+    return OK;
+}
+
+int nvmlDeviceGetPowerUsage(void *gpu, unsigned *milliwatts) {
+    WHOLE(gpu);
+    int g = board_of(gpu);
+    *milliwatts = milli(BOARD(gpu)->usage_is_average ? average_w(g, moment()) : sensor_w(g, moment()));
+    return OK;
+}
+
+/* --- limits: a file beside the world keeps what was set, for every process --- */
+
+static void limit_path(void *gpu, char *to, size_t size) { snprintf(to, size, "%s.limit.%d", world->path, board_of(gpu)); }
+
+static double limit_w(void *gpu) {
+    char path[1100];
+    double watts = BOARD(gpu)->limit_default;
+    limit_path(gpu, path, sizeof path);
+    FILE *file = fopen(path, "r");
+    if (!file) return watts;
+    if (fscanf(file, "%lf", &watts) != 1) watts = BOARD(gpu)->limit_default;
+    fclose(file);
+    return watts;
+}
+
+int nvmlDeviceGetPowerManagementLimit(void *gpu, unsigned *mw) { WHOLE(gpu); *mw = milli(limit_w(gpu)); return OK; }
+int nvmlDeviceGetEnforcedPowerLimit(void *gpu, unsigned *mw) { WHOLE(gpu); *mw = milli(limit_w(gpu)); return OK; }
+
+int nvmlDeviceGetPowerManagementDefaultLimit(void *gpu, unsigned *mw) {
+    WHOLE(gpu);
+    *mw = milli(BOARD(gpu)->limit_default);
+    return OK;
+}
+
+int nvmlDeviceGetPowerManagementLimitConstraints(void *gpu, unsigned *low, unsigned *high) {
+    WHOLE(gpu);
+    *low = milli(BOARD(gpu)->limit_min);
+    *high = milli(BOARD(gpu)->limit_max);
+    return OK;
+}
+
+int nvmlDeviceSetPowerManagementLimit(void *gpu, unsigned mw) {
+    char path[1100];
+    WHOLE(gpu);
+    if (mw < milli(BOARD(gpu)->limit_min) || mw > milli(BOARD(gpu)->limit_max)) return INVALID;
+    limit_path(gpu, path, sizeof path);
+    FILE *file = fopen(path, "w");
+    if (!file) return 4;
+    fprintf(file, "%.3f\n", mw / 1000.0);
+    fclose(file);
+    return OK;
+}
+
+int nvmlDeviceGetPersistenceMode(void *gpu, unsigned *mode) { ENTER(gpu); *mode = 1; return OK; }
+
+/* --- fields --- */
+
+static void put_field(void *gpu, FieldValue *v) {
+    char name[32];
+    int g = board_of(gpu);
+    snprintf(name, sizeof name, "FieldValue%u", v->field);
+    v->kind = UNSIGNED;
+    v->code = (unsigned)simulated_fault(name, gpu);
+    v->timestamp = (long long)(moment() * 1e6);
+    v->latency = 0;
+    v->value.ull = 0;
+    if (v->code) return;
+    if (v->field == ENERGY) { v->kind = UNSIGNED_LONG_LONG; v->value.ull = energy_mj(gpu); }
+    else if (v->field == POWER_AVERAGE && v->scope == SCOPE_GPU) v->value.ui = milli(average_w(g, moment()));
+    else if (v->field == POWER_INSTANT && v->scope == SCOPE_GPU) v->value.ui = milli(sensor_w(g, moment()));
+    else v->code = NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetFieldValues(void *gpu, int count, FieldValue *values) {
+    WHOLE(gpu);
+    for (int i = 0; i < count; i++) put_field(gpu, &values[i]);
+    return OK;
+}
+
+/* --- temperature, clocks, why they are slow --- */
+
+int nvmlDeviceGetTemperature(void *gpu, int kind, unsigned *celsius) {
+    (void)kind;
+    WHOLE(gpu);
+    *celsius = (unsigned)lround(temperature_c(board_of(gpu), moment()));
+    return OK;
+}
+
+int nvmlDeviceGetTemperatureV(void *gpu, TemperatureV *t) {
+    WHOLE(gpu);
+    t->celsius = (int)lround(temperature_c(board_of(gpu), moment()));
+    return OK;
+}
+
+static unsigned long long reasons(void *gpu) {
+    const Board *b = BOARD(gpu);
+    int g = board_of(gpu);
+    unsigned long long mask = busy(g, moment()) ? 0 : IDLE;
+    for (int i = 0; i < b->throttles; i++)
+        if (moment() >= b->throttle[i].a && moment() < b->throttle[i].b) mask |= b->throttle[i].mask;
+    if (power_w(g, moment()) > limit_w(gpu)) mask |= POWER_CAP;
+    return mask;
+}
+
+int nvmlDeviceGetCurrentClocksEventReasons(void *gpu, unsigned long long *mask) { WHOLE(gpu); *mask = reasons(gpu); return OK; }
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *gpu, unsigned long long *mask) { WHOLE(gpu); *mask = reasons(gpu); return OK; }
+
+int nvmlDeviceGetSupportedClocksEventReasons(void *gpu, unsigned long long *mask) { WHOLE(gpu); *mask = 0x1ff; return OK; }
+int nvmlDeviceGetSupportedClocksThrottleReasons(void *gpu, unsigned long long *mask) { WHOLE(gpu); *mask = 0x1ff; return OK; }
+
+#define MEMORY_MHZ 2619u
+#define LOW_MHZ 345u
+#define HIGH_MHZ 1980u
+#define MEMORY_CLOCK 2
+
+static unsigned clock_mhz(void *gpu, int kind) {
+    unsigned long long why = reasons(gpu);
+    if (kind == MEMORY_CLOCK) return MEMORY_MHZ;
+    if (why & IDLE) return LOW_MHZ;
+    return why ? HIGH_MHZ * 7 / 10 : HIGH_MHZ;
+}
+
+int nvmlDeviceGetClockInfo(void *gpu, int kind, unsigned *mhz) { WHOLE(gpu); *mhz = clock_mhz(gpu, kind); return OK; }
+
+int nvmlDeviceGetMaxClockInfo(void *gpu, int kind, unsigned *mhz) {
+    WHOLE(gpu);
+    *mhz = kind == MEMORY_CLOCK ? MEMORY_MHZ : HIGH_MHZ;
+    return OK;
+}
+
+int nvmlDeviceGetPerformanceState(void *gpu, int *state) { WHOLE(gpu); *state = busy(board_of(gpu), moment()) ? 0 : 8; return OK; }
+int nvmlDeviceGetPowerState(void *gpu, int *state) { return nvmlDeviceGetPerformanceState(gpu, state); }
