@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from energy_plugin.record import staircase
+from energy_plugin.record import display, staircase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 Kind = Literal["direct", "model"]
-Form = Literal["counter", "window"]
+Form = Literal["counter", "window", "power"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,12 @@ class Channel:
         reason: stable code: ``no-event``, ``no-permission``, ``dead-counter``, ``implausible``...
         detail: one sentence for people.
         fix: the exact command or option that mends it, empty when nothing can.
-        tick_s: time between updates of the counter, 0 when it reads exactly at its edges.
+        tick_s: time between updates of the counter, 0 when it reads exactly at its edges. What a
+            counter of this tick shows may be up to one tick old when it appears.
+        range_j: joules after which the counter begins again at 0 (powercap), 0 when it never does.
+        average_s: seconds over which the power sensor under a summed power takes its mean; 0 when
+            unknown or when it does not.
+        limit_w: the most the device can draw, 0 when unknown.
     """
 
     id: str
@@ -43,6 +48,9 @@ class Channel:
     detail: str = ""
     fix: str = ""
     tick_s: float = 0.0
+    range_j: float = 0.0
+    average_s: float = 0.0
+    limit_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,8 @@ class Trace:
     Attributes:
         form: ``counter``: polled readings of a counter that moves in ticks (a value read is stale
             by up to a tick). ``window``: exact at its first and last sample, nothing in between
-            (perf enabled and disabled, an estimator's task).
+            (perf enabled and disabled, an estimator's task). ``power``: no counter at all, readings of
+            power summed by us (gauge ``power_w``).
         gauges: other quantities of the channel by name (``power_w``, ``temperature_c``,
             ``utilization_percent``, ``memory_used_bytes``) as ``(t_ns, value)``.
     """
@@ -104,10 +113,17 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """Power of a channel with nothing running, and its standard uncertainty."""
+    """Power of a channel with nothing running, and its standard uncertainty.
+
+    Attributes:
+        power_w: before the window.
+        after_w: after it, once the device has settled; None where it is not known.
+    """
 
     power_w: float
     unc_w: float
+    after_w: float | None = None
+    after_unc_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +135,10 @@ class Reading:
         covered_s: seconds of the window the samples really cover.
         method: how joules came from samples: ``resolved-edges``, ``linear-edges``, ``exact-window``,
             ``interpolated``, ``power-integral``.
+        unc_j: standard uncertainty of ``joules`` from edges, idle power and interpolation; without
+            the sensor's own gain error, which no software can see. None where nothing bounds it.
+        power_j: joules by the channel's power gauge over the same window: the cross-check.
+        detail: one sentence for people, empty when there is nothing to say.
     """
 
     meter: str
@@ -135,6 +155,9 @@ class Reading:
     kind: Kind = "direct"
     idle_w: float | None = None
     idle_unc_w: float | None = None
+    unc_j: float | None = None
+    power_j: float | None = None
+    detail: str = ""
 
 
 SLACK_S = 0.1  # an exact window may be this much (or SLACK_SHARE of it) longer than the window asked for
@@ -164,6 +187,8 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
         answer = _Answer(reason="empty-window")
     elif not trace.samples:
         answer = _Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
+    elif display.is_display(trace):
+        answer = _Answer(**display.answer(trace, window)._asdict())
     elif trace.form == "window":
         answer = _from_window(trace, window)
     else:
@@ -281,7 +306,7 @@ def _piece(run: Sequence[Sample], window: Window, idle: Idle | None) -> _Piece |
     if t1 <= t0:
         return None
     lo_j, hi_j = staircase.bracket(edges, t0, t1, window.unc_ns)
-    outer = window.name != "training" and not window.name.startswith(("epoch:", "idle:"))
+    outer = window.name != "training" and not window.name.startswith(("epoch:", "phase:", "idle:"))
     if idle is not None and outer and t0 == window.t0_ns and t1 == window.t1_ns:
         joules, method = staircase.resolved(edges, t0, t1, idle.power_w), "resolved-edges"
     else:

@@ -1,8 +1,9 @@
 """trace.csv: everything the meters sampled during one attempt, in one long table.
 
 Columns ``meter, channel, kind, source, form, quantity, t_ns, value``. ``quantity`` is ``energy_j``
-(cumulative), a gauge (``power_w`` ...), ``tick_s`` (one row for each trace, without a time) or
-``fault:<code>`` (the value is its text).
+(cumulative), a gauge (``power_w`` ...), a property of the channel (``tick_s``, and ``range_j``,
+``average_s``, ``limit_w`` where it has them: one row for each trace, without a time) or ``fault:<code>``
+(the value is its text).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("meter", "channel", "kind", "source", "form", "quantity", "t_ns", "value")
+PROPERTIES = ("tick_s", "range_j", "average_s", "limit_w")
 
 
 def write_traces(path: Path, traces: Sequence[Trace]) -> None:
@@ -32,7 +34,10 @@ def write_traces(path: Path, traces: Sequence[Trace]) -> None:
 
 
 def _rows(trace: Trace) -> Iterator[tuple[str, int | str, float | str]]:
-    yield "tick_s", "", repr(trace.channel.tick_s)
+    for name in PROPERTIES:
+        value = float(getattr(trace.channel, name))
+        if value or name == "tick_s":
+            yield name, "", repr(value)
     for t_ns, joules in trace.samples:
         yield "energy_j", t_ns, repr(float(joules))
     for name, values in trace.gauges.items():
@@ -55,7 +60,7 @@ def read_traces(path: Path) -> list[Trace]:
             raise FileError(path, "columns", reader.fieldnames, f"write {', '.join(COLUMNS)}")
         for row in reader:
             key = (row["meter"], row["channel"], row["kind"], row["source"], row["form"])
-            parts = found.setdefault(key, {"tick_s": 0.0, "samples": [], "faults": [], "gauges": {}})
+            parts = found.setdefault(key, {"properties": {}, "samples": [], "faults": [], "gauges": {}})
             try:
                 _keep(parts, row)
             except (TypeError, ValueError):
@@ -66,8 +71,8 @@ def read_traces(path: Path) -> list[Trace]:
 
 def _keep(parts: dict[str, Any], row: dict[str, str]) -> None:
     quantity, value = row["quantity"], row["value"]
-    if quantity == "tick_s":
-        parts["tick_s"] = float(value)
+    if quantity in PROPERTIES and not row["t_ns"]:
+        parts["properties"][quantity] = float(value)
     elif quantity == "energy_j":
         parts["samples"].append(Sample(int(row["t_ns"]), float(value)))
     elif quantity.startswith("fault:"):
@@ -83,7 +88,7 @@ def _trace(path: Path, key: tuple[str, ...], parts: dict[str, Any]) -> Trace:
             raise FileError(path, name, value, f"write one of {', '.join(valid)}")
     return Trace(
         meter=meter,
-        channel=Channel(id=channel, meter=meter, source=source, kind=kind, tick_s=parts["tick_s"]),  # type: ignore[arg-type]
+        channel=Channel(id=channel, meter=meter, source=source, kind=kind, **parts["properties"]),  # type: ignore[arg-type]
         form=form,  # type: ignore[arg-type]
         samples=tuple(parts["samples"]),
         faults=tuple(parts["faults"]),
