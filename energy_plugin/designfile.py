@@ -1,6 +1,7 @@
 """Design files and recorded sessions collected as test modules.
 
-A design file gives one test function for each ``[[experiments]]`` block. A session's ``journal.jsonl``
+A design file gives one test function for each ``[[experiments]]`` block, a settings file of the seed
+study one for each of its experiments. A session's ``journal.jsonl``
 gives one test with exactly the cases that succeeded in it: how ``wattwhy reproduce`` runs them again.
 """
 
@@ -31,7 +32,7 @@ class DesignFile(pytest.Module):
     def _getobj(self) -> types.ModuleType:
         module = types.ModuleType(self.path.stem)
         try:
-            declarations = _declarations(self.path)
+            declarations = self._declarations()
         except EnergyError as error:
             self.config.stash[STATE].refusal = str(error)
             return module
@@ -39,10 +40,20 @@ class DesignFile(pytest.Module):
             setattr(module, f"test_{name}", _test(declaration))
         return module
 
+    def _declarations(self) -> Mapping[str, Declaration | Recorded]:
+        if self.path.suffix == ".toml":
+            return read_design_file(self.path)
+        if self.path.suffix == ".json":
+            from energy_plugin.declare.settings import read_settings
 
-def _declarations(path: Path) -> Mapping[str, Declaration | Recorded]:
-    if path.suffix == ".toml":
-        return read_design_file(path)
+            state = self.config.stash[STATE]
+            settings = read_settings(self.path, state.catalog)
+            state.wish(settings.wishes, settings.earlier)
+            return settings.declarations
+        return _recorded(self.path)
+
+
+def _recorded(path: Path) -> Mapping[str, Recorded]:
     from energy_plugin.record.journal import records
 
     # By key, which is unique: two designs may give different cases one id. A retry has the same key.

@@ -59,6 +59,11 @@ class Program:
         return replace(self, role=role)
 
     @property
+    def path(self) -> str:
+        """``repository/model``."""
+        return f"{self.repository}/{self.model}"
+
+    @property
     def label(self) -> str:
         """The varied values for people: ``epochs:3-batch_size:64``, or ``default``."""
         # ':' and not '=', which a -k expression cannot hold.

@@ -81,12 +81,14 @@ class Declaration:
         select: models that run alone or under a background.
         pairs: models that run at once, ``(a, b)``: the design varies b, a keeps its defaults.
         background: load beside every run of a selected model.
+        base_a: of pairs, the values passed to a; the design's base where it knows them if None.
         alone: with pairs or a background: run each program alone too, for comparison.
     """
 
     select: tuple[str, ...] = ()
     design: Design
     pairs: tuple[tuple[str, str], ...] | Sampling | None = None
+    base_a: Mapping[str, Value] | None = None
     background: Background | None = None
     alone: bool = True
     replicates: int = 1
@@ -172,7 +174,7 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
         limit=declaration.limit if given.limit is None else given.limit,
     )
     if declaration.pairs is not None:
-        runs = made.pairs(declaration.pairs, alone=declaration.alone)
+        runs = made.pairs(declaration.pairs, declaration.base_a, alone=declaration.alone)
     else:
         runs = made.models(declaration.select, declaration.background, alone=declaration.alone)
     name = declaration.name or design.kind
@@ -207,7 +209,7 @@ class _Maker:
 
     def _load(self, background: Background) -> Program:
         model = self.catalog.model(background.model)
-        values = Design(kind="defaults", base=background.values).passed(model)
+        values = _passed(model, background.values)
         epochs = model.by_role("epochs")
         if background.loop == "endless":
             if epochs is None:
@@ -220,13 +222,18 @@ class _Maker:
         return _program(model, values, {}, limit, role="load", loop=loop)
 
     def pairs(
-        self, given: tuple[tuple[str, str], ...] | Sampling, *, alone: bool
+        self,
+        given: tuple[tuple[str, str], ...] | Sampling,
+        base_a: Mapping[str, Value] | None,
+        *,
+        alone: bool,
     ) -> Iterator[tuple[Program, ...]]:
         """The default of a with each treatment of b, and every program of these alone."""
         seen: set[str] = set()
         for first, second in self._chosen(given):
-            a = _program(first, self._known(first, second), {}, self.limit)
-            base = self._known(second, first)
+            own = self._known(first, second) if base_a is None else _passed(first, base_a)
+            a = _program(first, own, {}, self.limit)
+            base = self._known(second, first) if base_a is None else self.design.passed(second)
             for treatment in self.design.treatments(second, self.seed):
                 b = _program(second, base, treatment, self.limit)
                 runs = [(a, b.as_role("b"))] + [(a,), (b,)] * alone
@@ -256,7 +263,12 @@ class _Maker:
         for name in base:
             if name not in mine and name not in theirs:
                 return self.design.passed(model)  # raises, with the nearest name
-        return Design(kind="defaults", base=mine).passed(model)
+        return _passed(model, mine)
+
+
+def _passed(model: Model, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values by the model's own names."""
+    return Design(kind="defaults", base=values).passed(model)
 
 
 def _program(

@@ -1,0 +1,110 @@
+"""The host lock: one holder, known to the second, freed by the kernel however the first ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from energy_plugin.errors import UsageError
+from energy_plugin.run.lock import HostLock, default_file
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOLD = (
+    "import sys, time, pathlib; from energy_plugin.run.lock import HostLock\n"
+    "lock = HostLock(pathlib.Path(sys.argv[1]))\n"
+    "lock.take({'folder': 'results/first', 'governor': {'cpu0': 'x'}})\n"
+    "print('held', flush=True); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "host.lock"
+
+
+def hold(file: Path) -> subprocess.Popen[str]:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == "held"
+    return holder
+
+
+def test_second_session_is_refused_and_told_the_firsts_pid_and_folder(file: Path) -> None:
+    holder = hold(file)
+    try:
+        with pytest.raises(UsageError, match=f"pid {holder.pid}, results in results/first"):
+            HostLock(file).take({})
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_lock_of_a_killed_session_is_free_and_tells_what_it_left_changed(file: Path) -> None:
+    holder = hold(file)
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    lock = HostLock(file)
+    lock.take({"folder": "second"})
+    assert lock.left["pid"] == holder.pid
+    assert lock.left["governor"] == {"cpu0": "x"}
+    lock.release()
+
+
+def test_released_lock_is_free_and_tells_nothing(file: Path) -> None:
+    first = HostLock(file)
+    first.take({"folder": "a"})
+    first.release()
+    first.release()
+    second = HostLock(file)
+    second.take({"folder": "b"})
+    assert second.left == {}
+    second.release()
+
+
+def test_child_does_not_inherit_the_lock(file: Path) -> None:
+    lock = HostLock(file)
+    lock.take({})
+    child = subprocess.Popen(["sleep", "30"], close_fds=False)
+    try:
+        lock.release()
+        again = HostLock(file)
+        again.take({})
+        again.release()
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_file_half_written_by_a_killed_holder_does_not_stop_the_next(file: Path) -> None:
+    file.write_text('{"pid": 12')
+    lock = HostLock(file)
+    lock.take({})
+    assert lock.left == {}
+    lock.release()
+
+
+def test_lock_where_no_file_can_be_made_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--energy-lock"):
+        HostLock(tmp_path / "missing" / "host.lock").take({})
+
+
+def test_file_is_open_to_every_user(file: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        lock = HostLock(file)
+        lock.take({})
+        lock.release()
+    finally:
+        os.umask(old)
+    assert file.stat().st_mode & 0o777 == 0o666
+    assert default_file().is_absolute()
