@@ -7,7 +7,19 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from causal_report import agreement, effects, quality, response, table, verdict
+from causal_report import (
+    agreement,
+    effects,
+    net,
+    pairing,
+    power,
+    quality,
+    response,
+    simulated,
+    statuses,
+    table,
+    verdict,
+)
 from causal_report.discovery import evidence
 from causal_report.discovery.prepare import prepare
 from causal_report.findings import (
@@ -21,6 +33,7 @@ from causal_report.findings import (
     Provenance,
     SourceFacts,
 )
+from causal_report.metering import Metering
 from causal_report.table import Column
 
 if TYPE_CHECKING:
@@ -61,7 +74,11 @@ def analyse(
     usable = whole.where(quality.usable(whole, flags))
     sessions, runs = (usable.frame[name].astype(str) for name in ("session", "experiment_id"))
     keys = set(zip(sessions, runs, strict=True))
-    chosen = replace(response.choose(usable.frame), replayed=agreement.replayed(sources, keys))
+    chosen = replace(
+        response.choose(usable.frame),
+        replayed=agreement.replayed(sources, keys),
+        simulated=simulated.runs(sources, usable.frame),
+    )
     single = usable.where(usable.frame["mode"] != "pair")
     found = effects.estimate(single.frame, single.of("design"), _outcomes(single, chosen))
     energy = response.column(chosen) or DURATION
@@ -82,6 +99,7 @@ def analyse(
         schema_version=SCHEMA_VERSION,
         title=", ".join(source.name for source in sources),
         language=text.language,
+        simulated=simulated.label(sources),
         verdict=verdict.conclude(
             text,
             response=chosen,
@@ -97,7 +115,19 @@ def analyse(
         dose=_dose(single, rows, energy, found),
         graph=graph,
         agreement=compared,
+        metering=_metering(sources, usable, keys),
         provenance=provenance,
+    )
+
+
+def _metering(sources: Sequence[Source], usable: Table, keys: set[tuple[str, str]]) -> Metering:
+    played = {source.name: simulated.of(source) for source in sources}
+    runs = net.runs(usable.frame, pairing.runs(sources, keys), played)
+    return Metering(
+        runs=runs,
+        models=net.models(runs),
+        channels=statuses.count(sources),
+        traces=power.traces(sources, runs),
     )
 
 
@@ -212,6 +242,7 @@ def _source(source: Source) -> SourceFacts:
         command=" ".join(map(str, facts.get("argv", ()))),
         order_seed=facts.get("order", {}).get("seed"),
         executor=str(facts.get("executor", "")),
+        simulated=simulated.of(source),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from causal_report import findings
+from causal_report import findings, metering
 
 PATH = Path(__file__).resolve().parent / "schema" / "report.json"
 PLAIN: dict[Any, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # so that a type may hold itself
-        hints = get_type_hints(kind, vars(findings) | {"Mapping": Mapping})
+        hints = get_type_hints(kind, vars(findings) | vars(metering) | {"Mapping": Mapping})
         assert is_dataclass(kind)
         properties = {f.name: _type(hints[f.name], definitions) for f in fields(kind)}
         definitions[kind.__name__] = {

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from causal_report.metering import Agreement, Metering
+
 SCHEMA_VERSION = 1
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 
@@ -21,6 +23,7 @@ class Response:
         status: ``unavailable`` means that no joules exist and duration is analysed alone.
         n: usable rows that have it, ``of`` so many.
         replayed: usable runs whose joules were played from a recording: real or not, not of these runs.
+        simulated: usable runs whose meters were simulated: their joules were never drawn by a machine.
     """
 
     column: str
@@ -31,6 +34,14 @@ class Response:
     n: int = 0
     of: int = 0
     replayed: int = 0
+    simulated: int = 0
+
+    @property
+    def shown(self) -> str:
+        """What the joules may be called on the page; never ``measured`` where they were not."""
+        if self.status not in ("measured", "partial"):
+            return self.status
+        return "simulated" if self.simulated else "replayed" if self.replayed else self.status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,33 +217,6 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """One estimator against the direct meters of one part of the machine.
-
-    Attributes:
-        part: ``cpu``, ``ram``, ``gpu``, or ``total`` (everything each of the two covers).
-        bias_pct: mean of estimate / meter - 1 in per cent, with bootstrap 95 % interval.
-        loa_lo_pct: limits of agreement of a single run, from log ratios.
-        same_sensor: both read the same sensor: no evidence of accuracy, nothing computed.
-    """
-
-    estimator: str
-    part: str
-    estimator_covers: tuple[str, ...]
-    meter_covers: tuple[str, ...]
-    n: int
-    same_sensor: bool = False
-    ratio: float | None = None
-    bias_pct: float | None = None
-    bias_lo_pct: float | None = None
-    bias_hi_pct: float | None = None
-    loa_lo_pct: float | None = None
-    loa_hi_pct: float | None = None
-    ratios: tuple[float, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelFacts:
     """A channel of a meter, alive or not, with the reason and the mend."""
 
@@ -249,7 +233,10 @@ class ChannelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """Where rows came from; ``host`` is empty for a published table."""
+    """Where rows came from; ``host`` is empty for a published table.
+
+    ``simulated`` says what stood in for the meters, empty where they were real.
+    """
 
     kind: str
     name: str
@@ -264,6 +251,7 @@ class SourceFacts:
     command: str
     order_seed: int | None
     executor: str
+    simulated: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,11 +284,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """The whole of the analysis."""
+    """The whole of the analysis; ``simulated`` says what stood in for meters in any of it."""
 
     schema_version: int
     title: str
     language: str
+    simulated: str
     verdict: Verdict
     response: Response
     data: Data
@@ -308,6 +297,7 @@ class Findings:
     dose: Dose | None
     graph: Graph
     agreement: tuple[Agreement, ...]
+    metering: Metering
     provenance: Provenance
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MINUS = "\u2212"
 """The typographic minus: same width as a digit in tabular numerals."""
@@ -38,6 +42,22 @@ def duration(seconds: float | None) -> str:
     return f"{significant(seconds)}{JOINED}s"
 
 
+def power(watts: float | None) -> str:
+    """Watts with the prefix that leaves one to three digits before the point."""
+    return _prefixed(watts, "W", ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m")))
+
+
+def span(low: float | None, high: float | None, show: Callable[[float | None], str]) -> str:
+    """An interval in words; a dash where there is none."""
+    return "–" if low is None or high is None else f"{show(low)} to {show(high)}"
+
+
+def channel(name: str) -> str:
+    """A channel's id with a GPU's UUID cut to its two ends."""
+    head, _, uuid = name.partition("GPU-")
+    return name if len(uuid) < 16 else f"{head}GPU-{uuid[:8]}…{uuid[-4:]}"
+
+
 def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
     """Per cent with an explicit sign; whole numbers from a hundred up."""
     if value is None or not math.isfinite(value):
@@ -45,6 +65,11 @@ def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
     places = 0 if abs(value) >= 100 else digits
     text = f"{value:{'+' if sign else ''},.{places}f}".replace("-", MINUS)
     return f"{text}{JOINED}%"
+
+
+def unsigned(value: float | None) -> str:
+    """Per cent of something that has no sign."""
+    return percent(value, sign=False)
 
 
 def signed(value: float | None, digits: int = 3) -> str:

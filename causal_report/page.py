@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.figures import graph, intervals, scatter, strips
+from causal_report.figures import difference, graph, intervals, power, scatter, strips
 from causal_report.text import Text, templates
-from causal_report.verdict import PARTS
+from causal_report.verdict import ESTIMATORS, PARTS
 
 if TYPE_CHECKING:
     from causal_report.findings import Findings
@@ -36,6 +36,9 @@ def render(findings: Findings) -> str:
         graph=graph.layout(findings.graph),
         intervals=intervals.elasticities(findings.effects),
         dose=scatter.scatter(findings.dose),
-        strips=strips.strips(findings.agreement, PARTS),
+        strips=strips.strips(findings.agreement, PARTS, ESTIMATORS),
+        pairs=difference.differences(findings.agreement, PARTS, ESTIMATORS),
+        powers=[power.figure(trace) for trace in findings.metering.traces],
         parts=PARTS,
+        named=ESTIMATORS,
     )

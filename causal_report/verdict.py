@@ -12,7 +12,8 @@ from causal_report.findings import Sentence, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from causal_report.findings import Agreement, Data, Effect, Graph, Provenance, Response
+    from causal_report.findings import Data, Effect, Graph, Provenance, Response
+    from causal_report.metering import Agreement
     from causal_report.text import Text
 
     Say = Callable[..., Sentence]
@@ -21,7 +22,8 @@ SIGNIFICANT = 0.05
 NEGLIGIBLE_PCT = 5.0
 """An interval within this many per cent for a doubling says that an effect, if any, is small."""
 CONCENTRATED = 0.5
-PARTS = {"cpu": "CPU", "ram": "RAM", "gpu": "GPU"}
+PARTS = {"cpu": "CPU", "ram": "RAM", "gpu": "GPU", "mains": "whole machine"}
+ESTIMATORS = {"direct": "the sum of the direct meters"}
 STAND_IN = ("stand-in", "standin", "synthetic", "random", "fake", "generated")
 
 
@@ -45,7 +47,7 @@ def conclude(
         several = sum(model.used > 0 for model in data.models) > 1
         sentences += _main_effects(say, response, effects, several)
         sentences += _tradeoff(say, effects, several)
-        sentences += _estimators(say, agreement)
+        sentences += _estimators(say, agreement, response)
     warnings = [*_incomplete(say, provenance), *_rows(say, data, response), *_evidence(say, effects, graph)]
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
 
@@ -56,8 +58,8 @@ def _status(say: Say, response: Response, data: Data) -> Sentence:
         return say("nothing")
     if not data.used:
         return say("none_usable", runs=data.runs)
-    if response.replayed and response.status != "estimated":
-        return say("replayed", n=response.replayed, of=response.of)
+    if response.shown in ("simulated", "replayed"):
+        return say(response.shown, n=getattr(response, response.shown), of=response.of)
     values = {"n": response.n, "of": response.of, "reason": response.reason, "meter": response.estimator}
     return say(response.status, **values)
 
@@ -166,13 +168,13 @@ def _tradeoff(say: Say, effects: Sequence[Effect], several: bool) -> Iterator[Se
         yield _said(say, effect, _effect_key(effect), _where(effect, several))
 
 
-def _estimators(say: Say, agreement: Sequence[Agreement]) -> Iterator[Sentence]:
+def _estimators(say: Say, agreement: Sequence[Agreement], response: Response) -> Iterator[Sentence]:
     for item in agreement:
         if item.part == "total" or item.bias_lo_pct is None:
             continue
         yield say(
-            "bias",
-            estimator=item.estimator,
+            "bias_simulated" if response.simulated else "bias",
+            estimator=ESTIMATORS.get(item.estimator, item.estimator),
             part=PARTS.get(item.part, item.part),
             bias=number.percent(item.bias_pct),
             lo=number.percent(item.bias_lo_pct),

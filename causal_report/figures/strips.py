@@ -10,7 +10,7 @@ from causal_report.figures.scale import Scale, padded
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from causal_report.findings import Agreement
+    from causal_report.metering import Agreement
 
 WIDTH, LEFT, RIGHT, TOP, ROW, AXIS = 720, 190, 24, 8, 40, 44
 
@@ -41,7 +41,9 @@ class Strips:
     agreement: float
 
 
-def strips(found: Sequence[Agreement], parts: Mapping[str, str]) -> Strips | None:
+def strips(
+    found: Sequence[Agreement], parts: Mapping[str, str], names: Mapping[str, str] | None = None
+) -> Strips | None:
     """Ratios on a logarithmic axis that always holds 1; None where there are none."""
     shown = [a for a in found if a.ratios and min(a.ratios) > 0]
     if not shown:
@@ -54,13 +56,17 @@ def strips(found: Sequence[Agreement], parts: Mapping[str, str]) -> Strips | Non
         height=bottom + AXIS,
         left=LEFT,
         bottom=bottom,
-        strips=tuple(_strip(a, scale, TOP + ROW * (i + 0.5), parts) for i, a in enumerate(shown)),
+        strips=tuple(
+            _strip(a, scale, TOP + ROW * (i + 0.5), parts, names or {}) for i, a in enumerate(shown)
+        ),
         ticks=tuple((scale(v), f"{v:g}") for v in scale.ticks(7)),
         agreement=scale(1.0),
     )
 
 
-def _strip(found: Agreement, scale: Scale, y: float, parts: Mapping[str, str]) -> Strip:
+def _strip(
+    found: Agreement, scale: Scale, y: float, parts: Mapping[str, str], names: Mapping[str, str]
+) -> Strip:
     ratio = found.ratio or 1.0
     lo, hi = (
         ratio if bound is None else max(1 + bound / 100, scale.low)
@@ -68,13 +74,13 @@ def _strip(found: Agreement, scale: Scale, y: float, parts: Mapping[str, str]) -
     )
     # runs are spread over three lanes in their order, so that equal ratios stay visible
     marks = tuple((scale(r), round(y + 5 * (i % 3 - 1), 1)) for i, r in enumerate(found.ratios))
-    part = parts.get(found.part, found.part)
+    name, part = names.get(found.estimator, found.estimator), parts.get(found.part, found.part)
     return Strip(
         y=y,
-        label=f"{found.estimator}, {part}",
+        label=f"{name}, {part}",
         marks=marks,
         mean=scale(ratio),
         lo=scale(lo),
         hi=scale(hi),
-        words=f"{found.estimator}, {part}: mean {ratio:.2f} over {found.n} runs",
+        words=f"{name}, {part}: mean {ratio:.2f} over {found.n} runs",
     )

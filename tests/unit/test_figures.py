@@ -12,7 +12,8 @@ from causal_report import number
 from causal_report.figures import graph as drawing
 from causal_report.figures import intervals, scatter, strips
 from causal_report.figures.scale import Scale, log_ticks, padded, ticks
-from causal_report.findings import Agreement, Dose, Edge, Effect, Graph, Node, Point
+from causal_report.findings import Dose, Edge, Effect, Graph, Node, Point
+from causal_report.metering import Agreement
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 
