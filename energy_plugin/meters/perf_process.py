@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -12,60 +11,73 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from energy_plugin.clock import SystemClock
+from energy_plugin.meters.perf_output import SWITCHES, Count, parse
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from energy_plugin.clock import Clock
+    from energy_plugin.meters.perf_output import Dialect
 
 ACK_TIMEOUT_S = 2.0  # seen: 22 µs to 69 ms
 
 
-class Count(NamedTuple):
-    """One line of perf's output.
+class Ack(NamedTuple):
+    """When a command was written and when its answer came: it took effect in between."""
 
-    Attributes:
-        event: the event's name without its unit of hardware: ``energy-pkg``.
-        socket: number of the processor package.
-        value: joules, for a power event; None, never 0, where perf wrote ``<not supported>`` or
-            ``<not counted>``.
-    """
+    done: bool
+    sent_ns: int
+    got_ns: int
 
-    event: str
-    socket: int
-    value: float | None
-    unit: str
-    note: str
+
+class Output(NamedTuple):
+    """All that a perf left: its counts, its exit code and what else it wrote."""
+
+    counts: list[Count]
+    code: int
+    text: str
 
 
 class PerfProcess:
     r"""``perf stat -a`` on *events*, counting nothing until told to.
 
-    Acks are ``ack\n\0``. A perf that died shows as end of file or a broken pipe; then every later
-    command answers False and :meth:`finish` tells why. Nothing here raises but a missing program.
+    Acks are ``ack\n\0``. A perf that died shows as end of file or a broken pipe, one that is stuck as
+    ``silent`` after two seconds; then every later command fails at once and :meth:`finish` tells why.
+    Nothing here raises but a missing program.
 
     Args:
         program: the perf executable.
         events: as perf spells them: ``power/energy-pkg/``.
+        dialect: which output format this perf knows.
+        by_die: count each die of a package on its own.
+        interval_ms: also write what was counted in every so many milliseconds; 0 only the total.
 
     Raises:
         OSError: *program* cannot be started.
     """
 
-    def __init__(self, program: str, events: Sequence[str]) -> None:
+    def __init__(
+        self,
+        program: str,
+        events: Sequence[str],
+        *,
+        dialect: Dialect = "json",
+        by_die: bool = False,
+        interval_ms: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.silent = False
+        self._clock = clock or SystemClock()
         theirs_in, self._commands = os.pipe()
         self._acks, theirs_out = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - finish and kill close it
-        arguments = [
-            "stat",
-            "-a",
-            "-j",
-            "--per-socket",
-            "--control",
-            f"fd:{theirs_in},{theirs_out}",
-            "-D",
-            "-1",
-        ]
+        arguments = ["stat", "-a", SWITCHES[dialect], "--per-die" if by_die else "--per-socket"]
+        arguments += ["-I", str(interval_ms)] if interval_ms else []
+        arguments += ["--control", f"fd:{theirs_in},{theirs_out}", "-D", "-1", "-e", ",".join(events)]
         try:
             self._process = subprocess.Popen(
-                [*_dies_with_us(), program, *arguments, "-e", ",".join(events)],
+                [*_dies_with_us(), program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
@@ -80,18 +92,21 @@ class PerfProcess:
             os.close(theirs_in)
             os.close(theirs_out)
 
-    def command(self, word: Literal["enable", "disable"]) -> bool:
-        """Send *word* and wait for its ack; False when perf is dead or silent."""
-        try:
-            os.write(self._commands, f"{word}\n".encode())
-            return self._await_ack()
-        except OSError:
-            return False
+    def command(self, word: Literal["enable", "disable"]) -> Ack:
+        """Send *word* and wait for its ack, for two seconds at most."""
+        sent_ns = self._clock.now_ns()
+        done = False
+        if not self.silent:
+            with contextlib.suppress(OSError):
+                os.write(self._commands, f"{word}\n".encode())
+                done = self._await_ack()
+        return Ack(done, sent_ns, self._clock.now_ns())
 
     def _await_ack(self) -> bool:
         answer = b""
         while not answer.endswith(b"\0"):
             if not select.select([self._acks], [], [], ACK_TIMEOUT_S)[0]:
+                self.silent = True
                 return False
             piece = os.read(self._acks, 64)
             if not piece:
@@ -99,13 +114,13 @@ class PerfProcess:
             answer += piece
         return answer.startswith(b"ack")
 
-    def finish(self) -> tuple[list[Count], int, str]:
-        """End perf; its counts, its exit code (-2, death by SIGINT, is normal) and all it wrote."""
-        code = self._end(signal.SIGINT)
+    def finish(self) -> Output:
+        """End perf; its exit code is normally -2, death by SIGINT."""
+        code = self._end(signal.SIGKILL if self.silent else signal.SIGINT)
         self._log.seek(0)
-        text = self._log.read().decode(errors="replace")
+        counts, text = parse(line.decode(errors="replace") for line in self._log)
         self._close_files()
-        return parse(text), code, text
+        return Output(counts, code, text)
 
     def kill(self) -> None:
         """End perf at once and forget its counts; safe at any time and twice."""
@@ -127,27 +142,6 @@ class PerfProcess:
         for number in (self._commands, self._acks):
             with contextlib.suppress(OSError):
                 os.close(number)
-
-
-def parse(text: str) -> list[Count]:
-    """Counts among the lines of ``perf stat -j``; numbers come as strings."""
-    counts = []
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, KeyError):
-            if line.lstrip().startswith("{"):
-                counts.append(_count(json.loads(line)))
-    return counts
-
-
-def _count(row: dict[str, str]) -> Count:
-    value = row["counter-value"].strip()
-    event = (
-        row["event"].removeprefix("power/").split("/")[0]
-    )  # as a plain user the name gains a ``u`` after the last slash
-    socket = int("".join(c for c in row.get("socket", "S0").split("-")[0] if c.isdigit()))
-    if value.startswith("<"):
-        return Count(event, socket, None, row.get("unit", ""), value.strip("<>").replace(" ", "-"))
-    return Count(event, socket, float(value), row.get("unit", ""), "")
 
 
 def _dies_with_us() -> list[str]:

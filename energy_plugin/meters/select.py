@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy_plugin.errors import UnknownNameError, UsageError
+from energy_plugin.meters.liveness import BusyLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from energy_plugin.clock import Clock
     from energy_plugin.meters.protocols import Meter
 
-NAMES = ("perf", "nvml", "codecarbon", "calculator", "replay")
+NAMES = ("perf", "rapl", "nvml", "codecarbon", "calculator", "replay")
+SYSFS = Path("/sys")
 
 
 def make_meters(
@@ -23,6 +25,7 @@ def make_meters(
     replay: Path | None = None,
     country: str = "",
     gpus: Sequence[str] = (),
+    sysfs: Path | None = None,
     log: Path | None = None,
     clock: Clock | None = None,
 ) -> list[Meter]:
@@ -34,6 +37,7 @@ def make_meters(
         replay: folder or file of recorded energies, needed by ``replay``.
         country: three-letter ISO code, for ``codecarbon``; without effect on joules.
         gpus: UUIDs that ``nvml`` reads; all when empty.
+        sysfs: where the kernel's ``/sys`` is mounted, for ``perf`` and ``rapl``.
         log: file for what CodeCarbon's helper writes.
         clock: the time all of them use.
 
@@ -42,11 +46,22 @@ def make_meters(
         UsageError: ``replay`` is asked for without a file.
         FileError: the file to replay is wrong.
     """
+    busy = BusyLoop(clock=clock)
+    tracing: list[Meter] = []  # what reads the processor's counters all through a window
 
     def perf() -> Meter:
         from energy_plugin.meters.perf import PerfMeter
 
-        return PerfMeter(clock=clock)
+        def alone() -> bool:
+            return not any(channel.alive for meter in tracing for channel in meter.probe())
+
+        return PerfMeter(sysfs=sysfs or SYSFS, busy=busy, intervals=alone, clock=clock)
+
+    def rapl() -> Meter:
+        from energy_plugin.meters.rapl import RaplMeter
+
+        tracing.append(RaplMeter(sysfs=sysfs or SYSFS, busy=busy, clock=clock))
+        return tracing[-1]
 
     def nvml() -> Meter:
         from energy_plugin.meters.nvml import NvmlMeter
@@ -71,7 +86,7 @@ def make_meters(
         return ReplayMeter(replay, clock=clock)
 
     makers: dict[str, Callable[[], Meter]] = dict(
-        zip(NAMES, (perf, nvml, codecarbon, calculator, replayed), strict=True)
+        zip(NAMES, (perf, rapl, nvml, codecarbon, calculator, replayed), strict=True)
     )
     for name in names:
         if name not in makers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,13 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from energy_plugin.meters import perf_process
 from energy_plugin.meters.perf import PerfMeter
 from energy_plugin.meters.perf_process import PerfProcess
 from energy_plugin.record.trace import Reading, Window, integrate
 from tests.simulated.hardware import Cpu
+
+if TYPE_CHECKING:
+    from energy_plugin.meters.perf_output import Count, Dialect
 
 ROOT = Path(__file__).parents[2]
 POWERS = {"energy-pkg": 50.0, "energy-ram": 5.0}
@@ -214,22 +220,98 @@ def test_perf_ends_when_this_process_is_killed(tmp_path: Path) -> None:
 EVENTS = Path("/sys/bus/event_source/devices/power/events")
 
 
+def counted_ms(counts: list[Count]) -> float:
+    """Milliseconds of all processors, for each of them."""
+    return sum(count.value or 0.0 for count in counts) / (os.cpu_count() or 1)
+
+
 @pytest.mark.perf
 @pytest.mark.root
-def test_the_real_perf_obeys_the_same_commands_as_the_simulated_one() -> None:
-    process = PerfProcess("perf", ["cpu-clock"])
-    assert process.command("disable")
+@pytest.mark.parametrize("dialect", ["json", "csv"])
+@pytest.mark.parametrize("by_die", [False, True])
+def test_the_real_perf_obeys_the_same_commands_as_the_simulated_one(dialect: Dialect, by_die: bool) -> None:
+    process = PerfProcess("perf", ["cpu-clock"], dialect=dialect, by_die=by_die)
+    assert process.command("disable").done
     time.sleep(0.2)
-    assert process.command("enable")
+    opened = process.command("enable")
     time.sleep(0.3)
-    assert process.command("disable")
+    closed = process.command("disable")
     time.sleep(0.2)
     counts, code, text = process.finish()
     assert code == -signal.SIGINT, text
-    milliseconds = sum(count.value or 0.0 for count in counts) / (os.cpu_count() or 1)
-    assert (counts[0].event, counts[0].unit) == ("cpu-clock", "msec")
-    assert 290 < milliseconds < 400
-    assert not process.command("enable")
+    assert (counts[0].event, counts[0].unit, counts[0].at_s) == ("cpu-clock", "msec", None)
+    assert (closed.sent_ns - opened.got_ns) / 1e6 - 5 < counted_ms(counts)
+    assert counted_ms(counts) < (closed.got_ns - opened.sent_ns) / 1e6 + 5
+    assert counts[0].run_ns / 1e6 == pytest.approx(counted_ms(counts), rel=0.02)
+    assert not process.command("enable").done
+
+
+@pytest.mark.perf
+@pytest.mark.root
+@pytest.mark.parametrize("dialect", ["json", "csv"])
+def test_the_real_intervals_sum_to_the_time_between_the_edges_and_tell_when_they_end(
+    dialect: Dialect,
+) -> None:
+    process = PerfProcess("perf", ["cpu-clock"], dialect=dialect, interval_ms=100)
+    process.command("disable")
+    time.sleep(0.15)
+    opened = process.command("enable")
+    time.sleep(0.37)
+    closed = process.command("disable")
+    time.sleep(0.25)
+    counts, _, _ = process.finish()
+    known = [count for count in counts if count.value is not None]
+    assert 4 <= len(known) <= 6
+    assert counts[0].value is None, "switched off, perf writes <not counted>"
+    span_ms = (closed.got_ns - opened.sent_ns) / 1e6
+    assert counted_ms(known) == pytest.approx(span_ms, abs=5)
+    assert sum(count.run_ns for count in known) / 1e6 == pytest.approx(span_ms, abs=5)
+    whole = known[1:-1]
+    for before, after in itertools.pairwise([known[0], *whole]):
+        assert after.run_ns / 1e9 == pytest.approx((after.at_s or 0) - (before.at_s or 0), abs=0.01)
+
+
+@pytest.mark.perf
+@pytest.mark.root
+def test_the_real_perf_killed_amid_its_intervals_leaves_those_it_wrote() -> None:
+    process = PerfProcess("perf", ["cpu-clock"], interval_ms=100)
+    process.command("enable")
+    time.sleep(0.45)
+    os.kill(process._process.pid, signal.SIGKILL)
+    assert not process.command("disable").done
+    assert not process.silent
+    counts, code, _ = process.finish()
+    assert code == -signal.SIGKILL
+    assert 2 <= len([c for c in counts if c.value]) <= 5
+
+
+@pytest.mark.perf
+@pytest.mark.root
+def test_the_real_perf_stopped_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perf_process, "ACK_TIMEOUT_S", 0.2)
+    process = PerfProcess("perf", ["cpu-clock"])
+    assert process.command("enable").done
+    os.kill(process._process.pid, signal.SIGSTOP)
+    start = time.monotonic()
+    assert not process.command("disable").done
+    assert process.silent
+    process.command("disable")
+    assert process.finish().code == -signal.SIGKILL
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.perf
+@pytest.mark.root
+@pytest.mark.slow
+def test_the_real_perf_writing_intervals_costs_next_to_nothing() -> None:
+    process = PerfProcess("perf", ["cpu-clock"], interval_ms=100)
+    process.command("enable")
+    fields = Path(f"/proc/{process._process.pid}/stat")
+    ticks = [sum(map(int, fields.read_text().rpartition(")")[2].split()[11:13]))]
+    time.sleep(10)
+    ticks.append(sum(map(int, fields.read_text().rpartition(")")[2].split()[11:13])))
+    process.kill()
+    assert (ticks[1] - ticks[0]) / os.sysconf("SC_CLK_TCK") / 10 < 0.005
 
 
 @pytest.mark.perf

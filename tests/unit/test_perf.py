@@ -1,38 +1,147 @@
-"""What perf writes, and what must never become a number."""
+"""What perf writes, in both dialects, and what must never become a number."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from energy_plugin.meters.perf_process import parse
+from energy_plugin.clock import SystemClock
+from energy_plugin.meters.perf import PerfMeter
+from energy_plugin.meters.perf_output import Count, parse
+from energy_plugin.meters.perf_process import Ack
+from energy_plugin.record.trace import Channel
 
 LINE = '{"socket" : "S1", "aggregate-number" : 1, "counter-value" : "%s", "unit" : "Joules", "event" : "%s"}'
+# As perf 6.1 wrote them here for task-clock with -I 100, -j or -x';', --per-socket or --per-die.
+JSON_INTERVAL = (
+    '{"interval" : 0.301838914, "socket" : "S0", "aggregate-number" : 2, "counter-value" : "102.598655", '
+    '"unit" : "msec", "event" : "task-clock", "event-runtime" : 102597764, "pcnt-running" : 100.00, '
+    '"metric-value" : 1.025987, "metric-unit" : "CPUs utilized"}'
+)
+CSV_INTERVAL = "     0.301708009;S0;2;102.47;msec;task-clock;102472888;100.00;1.025;CPUs utilized"
+CSV_DIE = "S0-D0;2;700.93;msec;task-clock;700926734;100.00;0.932;CPUs utilized"
+
+
+def only(text: str) -> Count:
+    (count,), _ = parse(text.splitlines())
+    return count
 
 
 def test_numbers_come_as_strings_and_keep_their_microjoules() -> None:
-    (count,) = parse("Events disabled\n" + LINE % ("12.345678", "power/energy-pkg/"))
+    count = only("Events disabled\n" + LINE % ("12.345678", "power/energy-pkg/"))
     assert (count.event, count.socket, count.value, count.unit) == ("energy-pkg", 1, 12.345678, "Joules")
 
 
 @pytest.mark.parametrize("words", ["<not supported>", "<not counted>"])
-def test_what_was_not_counted_is_no_zero(words: str) -> None:
-    (count,) = parse(LINE % (words, "power/energy-pkg/u"))
-    assert count.event == "energy-pkg"
-    assert count.value is None
+@pytest.mark.parametrize("line", [LINE, "S1;1;%s;Joules;%s;0;100.00;;"])
+def test_what_was_not_counted_is_no_zero(words: str, line: str) -> None:
+    count = only(line % (words, "power/energy-pkg/u"))
+    assert (count.event, count.socket, count.value) == ("energy-pkg", 1, None)
     assert count.note == words.strip("<>").replace(" ", "-")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "{not json", '{"counter-value": "1"}', LINE % ("1,00", "power/x/")]
+    "text",
+    [
+        "",
+        "{}",
+        "{not json",
+        '{"counter-value": "1"}',
+        LINE % ("1,00", "power/x/"),
+        "S0;1;0,00;Joules;power/energy-pkg/;1;100,00;;",
+        "warning; something; else; entirely",
+        "S0;1;1.00;Joules",
+    ],
 )
-def test_broken_lines_are_skipped(text: str) -> None:
-    assert parse(text) == []
+def test_broken_lines_are_no_counts_but_said(text: str) -> None:
+    assert parse(text.splitlines()) == ([], text)
 
 
 def test_without_a_socket_it_is_socket_zero() -> None:
     line = '{"counter-value" : "1.000000", "unit" : "Joules", "event" : "power/energy-ram/"}'
-    assert parse(line)[0].socket == 0
+    assert only(line).socket == 0
+    assert only("1.25;Joules;power/energy-ram/;500;100.00;;") == Count(
+        "energy-ram", 0, 1.25, "Joules", "", run_ns=500
+    )
 
 
-def test_dies_within_sockets_belong_to_their_socket() -> None:
-    assert parse(LINE.replace("S1", "S1-D0") % ("1.0", "power/energy-pkg/"))[0].socket == 1
+def test_dies_are_told_apart_within_their_socket() -> None:
+    count = only(LINE.replace('"socket" : "S1"', '"die" : "S1-D3"') % ("1.0", "power/energy-pkg/"))
+    assert (count.socket, count.die) == (1, 3)
+    assert (only(CSV_DIE).socket, only(CSV_DIE).die, only(CSV_DIE).value) == (0, 0, 700.93)
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "at_s", "run_ns"),
+    [(JSON_INTERVAL, 102.598655, 0.301838914, 51298882.0), (CSV_INTERVAL, 102.47, 0.301708009, 51236444.0)],
+)
+def test_intervals_have_their_end_and_the_time_one_processor_counted(
+    line: str, value: float, at_s: float, run_ns: float
+) -> None:
+    count = only(line)
+    assert (count.value, count.at_s, count.run_ns) == (value, at_s, run_ns)
+
+
+def test_endless_messages_are_cut() -> None:
+    counts, text = parse(f"perf said {i}" for i in range(100_000))
+    assert not counts
+    assert len(text) < 5000
+
+
+# --- intervals to samples ---------------------------------------------------------------------------
+
+
+class Said:
+    """A perf meter that was opened at 10 s and closed at 10.35 s, and what perf said of it."""
+
+    def __init__(self, *rows: tuple[float, float | None, float], closed: bool = True) -> None:
+        self.meter = PerfMeter(sysfs=Path("/nowhere"), clock=SystemClock())
+        self.meter._started_ns = int(9.8e9)
+        self.meter._opened = Ack(True, int(10e9) - 100_000, int(10e9))
+        self.meter._closed = Ack(True, int(10.35e9), int(10.35e9) + 100_000) if closed else None
+        note = "not-counted"
+        self.counts = [
+            Count("energy-pkg", 0, value, "Joules", "" if value is not None else note, 0, run_s * 1e9, at_s)
+            for at_s, value, run_s in rows
+        ]
+
+    def samples(self) -> list[tuple[float, float]]:
+        channel = Channel(id="cpu:package:0", meter="perf", source="rapl-pmu")
+        trace = self.meter._trace(channel, self.counts)
+        self.faults = [fault.code for fault in trace.faults]
+        return [(round(t / 1e9, 3), joules) for t, joules in trace.samples]
+
+
+ROWS = (
+    (0.1, None, 0.0),
+    (0.2, None, 0.0),
+    (0.3, 4.0, 0.1),
+    (0.4, 5.0, 0.1),
+    (0.5, 6.0, 0.1),
+    (0.6, 2.0, 0.05),
+)
+
+
+def test_intervals_become_one_staircase_from_edge_to_edge() -> None:
+    said = Said(*ROWS, (0.7, None, 0.0))
+    assert said.samples() == [(10.0, 0.0), (10.1, 4.0), (10.2, 9.0), (10.3, 15.0), (10.35, 17.0)]
+    assert said.faults == []
+
+
+def test_a_perf_that_tells_no_time_of_counting_is_dated_by_its_start() -> None:
+    said = Said(*((at, joules, 0.0) for at, joules, _ in ROWS))
+    assert said.samples() == [(10.0, 0.0), (10.1, 4.0), (10.2, 9.0), (10.3, 15.0), (10.35, 17.0)]
+
+
+def test_an_interval_without_joules_amid_others_is_a_fault() -> None:
+    said = Said(ROWS[2], (0.4, None, 0.0), *ROWS[4:])
+    said.samples()
+    assert said.faults == ["not-counted"]
+
+
+def test_what_was_written_before_perf_died_is_kept_and_no_more() -> None:
+    said = Said(*ROWS[:5], closed=False)
+    said.meter._fault("perf-died", "")
+    assert said.samples()[-1] == (10.3, 15.0)
+    assert said.faults == ["perf-died"]
