@@ -205,5 +205,6 @@ def _from_traces(file: Path, experiment: Mapping[str, Any]) -> list[Recorded]:
         t0_ns=min(span["t0_ns"] for span in spans),
         t1_ns=max(span["t1_ns"] for span in spans),
     )
-    readings = [integrate(trace, window, None) for trace in read_traces(file)]
+    energies = [trace for trace in read_traces(file) if trace.samples or trace.faults]
+    readings = [integrate(trace, window, None) for trace in energies]
     return [Recorded(r.meter, r.channel, r.kind, r.source, r.joules, r.reason) for r in readings]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.declare.case import Case, Program
+from energy_plugin.record.baseline import Baseline, baseline_from_json
 from energy_plugin.record.marks import Epoch
 from energy_plugin.record.trace import Reading, Status, Window
 
@@ -74,6 +75,8 @@ class Record:
         experiment_id: name of its folder, unique in its session only.
         attempt: counts from 1; a retry has the next number.
         provenance: host, kernel, versions, load before the run, and so on.
+        idle: the baseline that held for this attempt; its levels are in the readings.
+        simulated: what simulated the hardware, empty where it was real.
     """
 
     experiment_id: str
@@ -88,6 +91,8 @@ class Record:
     cooldown: Cooldown
     provenance: Mapping[str, Any] = field(default_factory=dict)
     executor: str = "local"
+    idle: Baseline | None = None
+    simulated: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -117,6 +122,11 @@ class Record:
         """Name of the window that holds the whole attempt: of a pair the joint one."""
         return "joint" if len(self.case.programs) > 1 else "process"
 
+    def counted(self, window: str) -> list[Reading]:
+        """The readings with joules that make up the total of the windows of that name."""
+        direct = (r for r in self.readings if r.window.name == window and r.kind == "direct")
+        return [r for r in pick(direct) if r.joules is not None and not r.channel.startswith(OVERLAPPING)]
+
     def total(self) -> Total:
         """Energy of the whole attempt by direct meters."""
         return total(r for r in self.readings if r.window.name == self.whole and r.kind == "direct")
@@ -138,7 +148,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """A sum over channels that do not overlap; its status is the worst of its parts."""
+    """A sum over channels that do not overlap; its status is the worst of its parts.
+
+    Attributes:
+        sources: what was read, each once: ``rapl-pmu (perf)``.
+    """
 
     status: Status
     reason: str
@@ -146,7 +160,11 @@ class Total:
     lo_j: float | None = None
     hi_j: float | None = None
     channels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
+
+OVERLAPPING = ("mains:", "cpu:psys")
+"""Channels that contain others: never in a sum."""
 
 RANK: dict[Status, int] = {"measured": 0, "estimated": 1, "partial": 2, "unavailable": 3}
 
@@ -158,19 +176,43 @@ always takes energy, metered or not."""
 
 def is_missed(channel: str, reason: str) -> bool:
     """Whether a dead channel leaves a hole in a total (psys and mains overlap the others)."""
-    if channel.startswith(("cpu:psys", "mains:")):
+    if channel.startswith(OVERLAPPING):
         return False
     return not any(channel.startswith(part) and reason in reasons for part, reasons in ABSENT.items())
 
 
+TRUST: dict[Status, int] = {"measured": 0, "partial": 1, "estimated": 2, "unavailable": 3}
+
+
+def pick(readings: Iterable[Reading]) -> list[Reading]:
+    """One reading for each channel and window, the best where several meters read the channel.
+
+    Best is the status (measured, partial, estimated), then an exact window before other methods, then
+    the order given. A channel that any meter found to mirror another is left to that other.
+    """
+    best: dict[tuple[str, str | None, str], Reading] = {}
+    for reading in readings:
+        key = (reading.channel, reading.window.program, reading.window.name)
+        best[key] = min((best.get(key, reading), reading), key=_worth)
+    return list(best.values())
+
+
+def _worth(reading: Reading) -> tuple[int, int]:
+    if reading.reason == "mirrored":
+        return (-1, 0)
+    if reading.joules is None:  # of several dead meters the one that knows of a hole speaks
+        return TRUST["unavailable"], 0 if is_missed(reading.channel, reading.reason) else 1
+    return TRUST[reading.status], 0 if reading.method == "exact-window" else 1
+
+
 def total(readings: Iterable[Reading]) -> Total:
-    """Sum package, DRAM and GPU readings of one window.
+    """Sum package, DRAM and GPU readings of one window, one reading for each channel.
 
     Readings without joules are left out of the sum and named in the reason, and the sum is then
     ``partial``; with nothing to sum it is ``unavailable``. Absent hardware (:data:`ABSENT`) does
     not make a sum partial: there is nothing to miss.
     """
-    given = [r for r in readings if not r.channel.startswith(("mains:", "cpu:psys"))]
+    given = pick(r for r in readings if not r.channel.startswith(OVERLAPPING))
     known = [reading for reading in given if reading.joules is not None]
     missing = [r for r in given if r.joules is None and is_missed(r.channel, r.reason)]
     if not known:
@@ -185,6 +227,7 @@ def total(readings: Iterable[Reading]) -> Total:
         lo_j=sum(r.lo_j if r.lo_j is not None else r.joules or 0.0 for r in known),
         hi_j=sum(r.hi_j if r.hi_j is not None else r.joules or 0.0 for r in known),
         channels=tuple(r.channel for r in known),
+        sources=tuple(dict.fromkeys(f"{r.source} ({r.meter})" for r in known)),
     )
 
 
@@ -199,6 +242,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             "readings": tuple(Reading(**{**r, "window": Window(**r["window"])}) for r in data["readings"]),
             "order": Order(**data["order"]),
             "cooldown": Cooldown(**data["cooldown"]),
+            "idle": baseline_from_json(data["idle"]) if data.get("idle") else None,
         }
     )
 

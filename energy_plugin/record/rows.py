@@ -6,9 +6,11 @@ sessions go through the same analysis.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from energy_plugin.record.record import total
+from energy_plugin.record.baseline import net, net_of
+from energy_plugin.record.record import TRUST, pick, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,19 +26,25 @@ COLUMNS = (
     "total_energy_joules", "total_energy_lo_joules", "total_energy_hi_joules", "total_energy_status",
     "total_energy_reason",
     "energy_cpu_pkg_joules", "energy_cpu_ram_joules", "energy_cpu_total_joules", "energy_cpu_status",
+    "energy_cpu_source",
     "energy_gpu_avg_watts", "energy_gpu_max_watts", "energy_gpu_min_watts", "energy_gpu_total_joules",
-    "energy_gpu_status", "energy_gpu_temp_avg_celsius", "energy_gpu_temp_max_celsius",
+    "energy_gpu_status", "energy_gpu_source", "energy_gpu_temp_avg_celsius", "energy_gpu_temp_max_celsius",
     "energy_gpu_util_avg_percent", "energy_gpu_util_max_percent",
-    "idle_watts", "idle_unc_watts", "window_unc_seconds",
+    "energy_wall_joules", "energy_wall_lo_joules", "energy_wall_hi_joules", "energy_wall_status",
+    "energy_wall_source",
+    "energy_net_joules", "energy_net_uncertainty_joules", "energy_net_reason",
+    "idle_power_watts", "idle_power_uncertainty_watts", "energy_tail_joules", "tail_seconds",
+    "window_unc_seconds",
     "estimate_codecarbon_joules", "estimate_codecarbon_status",
     "estimate_calculator_joules", "estimate_calculator_status",
     "energy_per_epoch", "time_per_epoch", "convergence_epoch", "gpu_memory_peak",
-    "cpu_time_seconds", "memory_peak_bytes", "cpu_load_before",
+    "cpu_time_seconds", "memory_peak_bytes", "cpu_load_before", "foreign_gpu_processes",
     "data_source", "data_digest", "weights", "device", "row_limit", "executor", "exit_code",
     "experiment_source", "num_mutated_params", "mutated_param", "hyperparams_passed",
     "case_id", "case_key", "attempt", "replicate", "block", "order_index", "order_seed",
     "cooldown_seconds", "cooldown_reason",
-    "bg_repository", "bg_model", "bg_note", "bg_log_directory", "schema_version",
+    "bg_repository", "bg_model", "bg_note", "bg_log_directory", "simulated",
+    "schema_version",
 )  # fmt: skip
 """Fixed columns of summary.csv; ``hyperparam_*`` and ``perf_*`` follow as the session has them."""
 
@@ -82,6 +90,7 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "cpu_time_seconds": outcome.cpu_s,
         "memory_peak_bytes": outcome.memory_peak_bytes,
         "cpu_load_before": record.provenance.get("load_1min"),
+        "foreign_gpu_processes": _count(record.provenance.get("foreign_gpu_processes")),
         "window_unc_seconds": process.unc_ns / 1e9 if process else None,
         "data_source": outcome.data_source,
         "data_digest": outcome.data_digest,
@@ -107,6 +116,7 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "bg_model": load.model if load else "",
         "bg_note": "",
         "bg_log_directory": f"{record.experiment_id}/background_logs" if load else "",
+        "simulated": record.simulated,
         "schema_version": record.schema_version,
         **{f"hyperparam_{name}": value for name, value in program.values.items()},
         **{f"perf_{name}": value for name, value in outcome.metrics.items()},
@@ -116,12 +126,11 @@ def _row(record: Record, outcome: Outcome) -> Row:
 def _energy(record: Record, outcome: Outcome) -> Row:
     """Energy columns of the program's process window; in a pair they hold the whole device."""
     mine = [r for r in record.readings if r.window.name == "process" and _of(r, outcome)]
-    direct = [r for r in mine if r.kind == "direct"]
+    direct = pick(r for r in mine if r.kind == "direct")
     package = _sum(r for r in direct if r.channel.startswith("cpu:package"))
     dram = _sum(r for r in direct if r.channel.startswith("cpu:dram"))
     gpu = _sum(r for r in direct if r.channel.startswith("gpu:"))
     whole = record.total()
-    idle = [r for r in direct if r.idle_w is not None]
     return {
         "total_energy_joules": whole.joules,
         "total_energy_lo_joules": whole.lo_j,
@@ -132,13 +141,54 @@ def _energy(record: Record, outcome: Outcome) -> Row:
         "energy_cpu_ram_joules": dram,
         "energy_cpu_total_joules": _add(package, dram),
         "energy_cpu_status": _status(r for r in direct if r.channel.startswith("cpu:")),
+        "energy_cpu_source": _source(r for r in direct if r.channel.startswith("cpu:")),
         "energy_gpu_total_joules": gpu,
         "energy_gpu_status": _status(r for r in direct if r.channel.startswith("gpu")),
+        "energy_gpu_source": _source(r for r in direct if r.channel.startswith("gpu")),
         **_gauges(record),
-        "idle_watts": sum(r.idle_w for r in idle if r.idle_w is not None) if idle else None,
-        "idle_unc_watts": sum((r.idle_unc_w or 0.0) ** 2 for r in idle) ** 0.5 if idle else None,
+        **_wall(record),
+        **_above_idle(record),
         **_estimates(record.estimates()),
     }
+
+
+def _wall(record: Record) -> Row:
+    """The whole machine at the wall during the whole attempt; of several meters the best, never a sum."""
+    seen = [r for r in record.readings if r.channel.startswith("mains:") and r.window.name == record.whole]
+    known = [r for r in seen if r.joules is not None]
+    best = min(known, key=lambda r: (TRUST[r.status], (r.hi_j or math.inf) - (r.lo_j or 0.0)), default=None)
+    reasons = sorted({f"{r.channel} {r.reason}" for r in seen}) or ["no meter"]
+    return {
+        "energy_wall_joules": best.joules if best else None,
+        "energy_wall_lo_joules": best.lo_j if best else None,
+        "energy_wall_hi_joules": best.hi_j if best else None,
+        "energy_wall_status": best.status if best else f"unavailable: {'; '.join(reasons)}",
+        "energy_wall_source": f"{best.source} ({best.channel})" if best else "",
+    }
+
+
+def _above_idle(record: Record) -> Row:
+    """Net of idle and the tail, of the same channels as the total."""
+    counted = record.counted(record.whole)
+    known = [reading for reading in counted if reading.idle_w is not None]
+    complete = bool(known) and len(known) == len(counted)
+    tails = [reading for reading in record.counted("tail") if reading.idle_w is not None]
+    net, tail = net_of(counted), net_of(tails)
+    return {
+        "energy_net_joules": net.joules,
+        "energy_net_uncertainty_joules": net.unc_j,
+        "energy_net_reason": net.reason,
+        "idle_power_watts": sum(r.idle_w or 0.0 for r in known) if complete else None,
+        "idle_power_uncertainty_watts": math.hypot(*(r.idle_unc_w or 0.0 for r in known))
+        if complete
+        else None,
+        "energy_tail_joules": tail.joules,
+        "tail_seconds": max((r.covered_s for r in tails), default=None) if tail.joules is not None else None,
+    }
+
+
+def _count(listed: Any) -> int | None:
+    return len(listed) if isinstance(listed, list) else None
 
 
 def _gauges(record: Record) -> Row:
@@ -195,6 +245,11 @@ def _status(readings: Iterable[Reading]) -> str:
     return whole.status if whole.joules is not None else f"unavailable: {whole.reason}"
 
 
+def _source(readings: Iterable[Reading]) -> str:
+    """What these joules were read from and by which meter: ``rapl-pmu (perf)``."""
+    return "; ".join(total(readings).sources)
+
+
 def _estimates(by_name: Mapping[str, Total]) -> Row:
     row: Row = {}
     for name in ("codecarbon", "calculator"):
@@ -248,7 +303,7 @@ def experiment(record: Record) -> dict[str, Any]:
 
 def reading_json(reading: Reading) -> dict[str, Any]:
     """One entry of readings.json: flat, with the window's name, program and times."""
-    window = reading.window
+    window, above = reading.window, net(reading)
     return {
         "meter": reading.meter,
         "channel": reading.channel,
@@ -268,4 +323,9 @@ def reading_json(reading: Reading) -> dict[str, Any]:
         "kind": reading.kind,
         "idle_w": reading.idle_w,
         "idle_unc_w": reading.idle_unc_w,
+        "net_j": above.joules,
+        "net_unc_j": above.unc_j,
+        "unc_j": reading.unc_j,
+        "power_j": reading.power_j,
+        "detail": reading.detail,
     }

@@ -72,6 +72,11 @@ def before_run() -> dict[str, Any]:
     return {"load_1min": os.getloadavg()[0]}
 
 
+def simulated_by() -> str:
+    """What simulates the hardware that the meters see here; empty where it is real."""
+    return os.environ.get("WATTWHY_SIMULATED", "")
+
+
 def _cpuinfo() -> dict[str, str]:
     text = _read("/proc/cpuinfo") or ""
     first = text.split("\n\n")[0]

@@ -2,65 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import energy_plugin
 from energy_plugin.errors import ResultsError, UsageError
-from energy_plugin.meters.protocols import Selecting, Warming
+from energy_plugin.record.baseline import Baseline
 from energy_plugin.record.files import write_experiment, write_json, write_summary
 from energy_plugin.record.journal import Journal, records
-from energy_plugin.record.record import Cooldown, Order, Record, is_missed
-from energy_plugin.run.attempt import Setting, as_facts, attempt, log_tail
-from energy_plugin.run.host import git_facts, host_facts, versions
+from energy_plugin.record.record import Cooldown, Order, Record
+from energy_plugin.run.attempt import Setting, attempt
+from energy_plugin.run.folder import ENOUGH_BYTES, new_folder, point_latest
+from energy_plugin.run.host import git_facts, host_facts, simulated_by, versions
+from energy_plugin.run.outcome import log_tail
+from energy_plugin.run.overlap import Presence
+from energy_plugin.run.probe import Probed, as_facts, guard_all, probe_all
+from energy_plugin.run.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from energy_plugin.clock import Clock
     from energy_plugin.declare.case import Case
-    from energy_plugin.declare.catalog import Catalog
+    from energy_plugin.declare.catalog import Catalog, Repository
     from energy_plugin.meters.protocols import Meter
     from energy_plugin.options import Options
-    from energy_plugin.record.trace import Channel
     from energy_plugin.run.executors.protocols import Executor
     from energy_plugin.run.weights import Weights
 
-ENOUGH_BYTES = 32 * 2**20
-"""A case is not started with less free space than this: its log and traces must fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What the meters said at the start of the session."""
-
-    living: tuple[Meter, ...]
-    channels: tuple[Channel, ...]
-
-    @property
-    def dead(self) -> tuple[Channel, ...]:
-        """Channels that cannot be read here."""
-        return tuple(channel for channel in self.channels if not channel.alive)
-
-    @property
-    def direct(self) -> tuple[Channel, ...]:
-        """Living channels that read a sensor."""
-        return tuple(c for c in self.channels if c.alive and c.kind == "direct")
-
-
-def probe_all(meters: Sequence[Meter]) -> Probed:
-    """Probe every meter; the living ones are those with at least one living channel."""
-    for meter in meters:
-        if isinstance(meter, Warming):
-            meter.warm()  # helpers start while the others are probed
-    found = [(meter, tuple(meter.probe())) for meter in meters]
-    living = tuple(meter for meter, channels in found if any(c.alive for c in channels))
-    return Probed(living, tuple(channel for _, channels in found for channel in channels))
+INTERRUPTED = 2
+"""pytest's exit code after Ctrl-C: whoever wants to leave does not wait for a last baseline."""
 
 
 class Session:
@@ -88,7 +63,7 @@ class Session:
         self.plan = list(plan)
         self._executor = executor
         self._weights = weights
-        self._meters = meters
+        self._meters = guard_all(meters, clock)
         self._clock = clock
         self._root = root
         self._base = ""
@@ -97,6 +72,7 @@ class Session:
         self.folder = Path()
         self.facts: dict[str, Any] = {}
         self.probed = Probed((), ())
+        self.rest = Rest((), clock, 0.0, 0.0)
         self.done: list[Record] = []
         self.cases_done = 0
 
@@ -117,26 +93,23 @@ class Session:
         self._base = self._executor.base()
         self.probed = probe_all(self._meters)
         if self.options.strict:
-            self._refuse_dead_meters()
+            self.probed.refuse_dead()
         if compared_value not in ("", self.value):
             raise UsageError(
                 f"the run to compare with holds {compared_value}, this one {self.value}: "
                 f"give --energy-value {compared_value}"
             )
-        self.folder = _new_folder(self.options.results, self._clock)
+        self.folder = self._place()
+        self.rest = Rest(self.probed.living, self._clock, self.options.idle, self.options.cooldown)
         self.facts = self._facts(repositories)
         self._journal = Journal(self.folder)
         self._journal.append("session-begin", self._now(), session=self.facts)
         write_json(self.folder / "session.json", self.facts)
-        _point_latest(self.options.results, self.folder)
+        point_latest(self.options.results, self.folder)
 
-    def _refuse_dead_meters(self) -> None:
-        """Every chosen meter must live, with every channel of hardware that is there."""
-        living = {channel.meter for channel in self.probed.channels if channel.alive}
-        wrong = [c for c in self.probed.dead if c.meter not in living or is_missed(c.id, c.reason)]
-        if wrong:
-            listed = "; ".join(f"{c.meter} {c.id}: {c.reason}, {c.fix or c.detail}" for c in wrong)
-            raise UsageError(f"--energy-strict: {listed}")
+    def _place(self) -> Path:
+        """The folder that receives the session."""
+        return new_folder(self.options.results, self._clock)
 
     def _facts(self, repositories: set[str]) -> dict[str, Any]:
         return {
@@ -155,6 +128,7 @@ class Session:
             "versions": versions(),
             "git": git_facts(self._root),
             "channels": as_facts(self.probed.channels),
+            "simulated": simulated_by(),
             "catalogue": {name: self.catalog.repositories[name].entry() for name in sorted(repositories)},
             "complete": False,
             "done": 0,
@@ -200,15 +174,37 @@ class Session:
         self._write_status(case)
         return record
 
-    def key(self, case: Case) -> str:
+    def admit(self, case: Case, repository: Repository) -> None:
+        """Take up a case that was not planned, to be run next, with its catalogue entry."""
+        self.plan.insert(self.cases_done, case)
+        known = {**self.catalog.repositories, repository.name: repository}
+        self.catalog = replace(self.catalog, repositories=known)
+        entries = {**self.facts["catalogue"], repository.name: repository.entry()}
+        self.facts |= {"planned": len(self.plan), "catalogue": entries}
+        write_json(self.folder / "session.json", self.facts)
+
+    def once(self, case: Case, executor: Executor) -> Record:
+        """Run an admitted case by an executor of its own: one attempt, whose failure is not retried.
+
+        Raises:
+            ResultsError: what was measured could not be kept.
+        """
+        record = self._attempt(case, 1, self.key(case, executor), self._cool_down(), executor)
+        self.cases_done += 1
+        self._write_status(case)
+        return record
+
+    def key(self, case: Case, executor: Executor | None = None) -> str:
         """The content hash of a case in this session."""
         sources = {
             p.repository: self.catalog.repositories[p.repository].sources + self._weights.digest(p)
             for p in case.programs
         }
-        return case.key(sources=sources, base=self._base, executor=self._executor.name)
+        return case.key(sources=sources, base=self._base, executor=(executor or self._executor).name)
 
-    def _attempt(self, case: Case, number: int, key: str, cooldown: Cooldown) -> Record:
+    def _attempt(
+        self, case: Case, number: int, key: str, cooldown: Cooldown, executor: Executor | None = None
+    ) -> Record:
         self._check_space()
         folder = self.folder / self._experiment_id(case)
         self._journal.append(
@@ -220,8 +216,7 @@ class Session:
             attempt=number,
         )
         for meter in self.probed.living:
-            if isinstance(meter, Selecting):
-                meter.select(case.id)
+            meter.select(case.id)
         setting = Setting(
             session=self.folder.name,
             case_key=key,
@@ -238,9 +233,14 @@ class Session:
             },
             dead=self.probed.dead,
             timeout_s=self.options.timeout,
+            baseline=self.rest.held,
         )
         try:
-            record = attempt(case, number, self._executor, self.probed.living, self._clock, folder, setting)
+            with Presence(case.id) as presence:
+                runner, living = executor or self._executor, self.probed.living
+                record = attempt(case, number, runner, living, self._clock, folder, setting)
+            if shared := presence.others():
+                record = replace(record, provenance={**record.provenance, "shared_with": list(shared)})
             self._journal.append("attempt-end", self._now(), record=record.to_json())
             write_experiment(folder, record)
         except OSError as error:
@@ -254,19 +254,21 @@ class Session:
         return f"{names}_{number:03d}"
 
     def _cool_down(self) -> Cooldown:
-        """Rest only where something can tell that the machine has cooled."""
-        if not self.options.cooldown:
-            return Cooldown(seconds=0.0, reason="--energy-cooldown 0")
-        if not self._rests():
-            return Cooldown(seconds=0.0, reason="no temperature or power channel lives here")
-        if not self.done:
+        """Let the machine rest; the idle baseline is taken meanwhile."""
+        if self.rest.first is None:
+            self._note(self.rest.before())
             return Cooldown(seconds=0.0, reason="first case")
-        self._clock.sleep(self.options.cooldown)
-        return Cooldown(seconds=self.options.cooldown, reason="fixed rest")
+        held = self.rest.held
+        cooldown = self.rest.between()
+        if self.rest.held is not held:
+            self._note(self.rest.held)
+        return cooldown
 
-    def _rests(self) -> bool:
-        """Whether anything here can tell that the machine has cooled."""
-        return any(channel.id.startswith(("gpu:", "mains:")) for channel in self.probed.direct)
+    def _note(self, baseline: Baseline) -> None:
+        """Journal what was seen; a baseline of nothing is in the records, with its reason."""
+        if not baseline.levels:
+            return
+        self._journal.append("idle", self._now(), baseline=asdict(baseline))
 
     def _fingerprint(self, record: Record) -> tuple[object, ...]:
         """What two failures must share to count as the same failure."""
@@ -294,8 +296,13 @@ class Session:
         if not known:
             return None
         mean = sum(known) / len(known)
-        rest_s = self.options.cooldown * len(cases) if self._rests() else 0.0
-        return rest_s + scale * sum(mean if guess is None else guess for guess in guesses)
+        training_s = scale * sum(mean if guess is None else guess for guess in guesses)
+        return self._rest_s() * len(cases) + training_s
+
+    def _rest_s(self) -> float:
+        """Seconds a cooldown is thought to take: the mean of those that were, else the longest."""
+        spent = [record.cooldown.seconds for record in self.done if record.order.index]
+        return sum(spent) / len(spent) if spent else self.rest.most_s
 
     def left_s(self) -> float | None:
         """Seconds until the last case, None if nothing is known."""
@@ -320,6 +327,7 @@ class Session:
     def finish(self, exit_code: int) -> None:
         """Write session.json and the summary from the journal; safe when cases are missing."""
         complete = self.cases_done >= len(self.plan)
+        idle = self._idle_after(interrupted=exit_code == INTERRUPTED)
         end = {
             "complete": complete,
             "done": self.cases_done,
@@ -328,8 +336,19 @@ class Session:
         }
         self._journal.append("session-end", self._now(), **end)
         self._journal.close()
-        write_json(self.folder / "session.json", {**self.facts, **end})
+        write_json(self.folder / "session.json", {**self.facts, "idle": idle, **end})
         write_summary(self.folder, records(self.folder))
+
+    def _idle_after(self, *, interrupted: bool) -> list[dict[str, Any]]:
+        """The baselines before and after all cases, the last one taken now."""
+        first = self.rest.first
+        if first is None:
+            return []
+        if first.reason:
+            return [asdict(first)]
+        after = Baseline(name="idle:after", reason="interrupted") if interrupted else self.rest.after()
+        self._note(after)
+        return [asdict(first), asdict(after)]
 
     def close(self) -> None:
         """Release meters and executor; safe at any time."""
@@ -348,30 +367,3 @@ def guess_s(catalog: Catalog, case: Case) -> float | None:
     ]
     known = [guess for guess in guesses if guess is not None]
     return max(known) if known else None
-
-
-def _new_folder(results: Path, clock: Clock) -> Path:
-    """A fresh ``run_YYYYmmdd_HHMMSS`` below *results*; a second in the same second gets a suffix."""
-    stamp = clock.utc().strftime("run_%Y%m%d_%H%M%S")
-    for suffix in ("", *(f"_{n}" for n in range(2, 100))):
-        folder = results / f"{stamp}{suffix}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not results.is_dir():
-                raise ResultsError(f"{results}: is not a folder; choose another --energy-results") from None
-            continue
-        except OSError as error:
-            raise ResultsError(f"{folder}: {error.strerror}; choose another --energy-results") from error
-        return folder
-    raise ResultsError(f"{results}: no free folder name for {stamp}")
-
-
-def _point_latest(results: Path, folder: Path) -> None:
-    """``results/latest`` → the newest session, replaced in one step."""
-    temporary = results / f".latest-{os.getpid()}"
-    try:
-        temporary.symlink_to(folder.name)
-        os.replace(temporary, results / "latest")
-    except OSError:
-        temporary.unlink(missing_ok=True)  # a file system without links: the folder's name is printed anyway

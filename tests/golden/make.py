@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energy_plugin.declare.case import Case, Program
+from energy_plugin.record.baseline import Baseline, Level
 from energy_plugin.record.files import rebuild, write_json
 from energy_plugin.record.journal import Journal
 from energy_plugin.record.marks import Epoch
@@ -23,6 +24,8 @@ from energy_plugin.record.trace import Channel, Reading, Window
 SESSION = "run_20261121_190000"
 GPU = "gpu:GPU-00000000-0000-0000-0000-000000000001"
 POWER_W = {"cpu:package:0": 30.0, "cpu:dram:0": 3.0, GPU: 110.0}
+IDLE_W = {"cpu:package:0": 12.0, "cpu:dram:0": 1.0, GPU: 10.0}
+IDLE_UNC_W = {"cpu:package:0": 0.3, "cpu:dram:0": 0.05, GPU: 0.4}
 STARTUP_S, EPOCH_S, NOISE = 2.0, 1.5, 0.02
 CHANNELS = [
     Channel(id="cpu:package:0", meter="perf", source="rapl-pmu"),
@@ -72,6 +75,8 @@ def facts(planned: int) -> dict[str, Any]:
         },
         "versions": {"python": "3.11.2", "torch": "2.13.0"},
         "git": {"sha": "0" * 40, "dirty": False},
+        "simulated": "",
+        "idle": [asdict(BEFORE), asdict(AFTER)],
         "channels": [asdict(channel) for channel in CHANNELS],
         "catalogue": {
             "examples": {
@@ -95,6 +100,36 @@ def facts(planned: int) -> dict[str, Any]:
         "exit_code": 1,
         "ended_utc": "2026-11-21T19:05:00+00:00",
     }
+
+
+def baseline(name: str, t0_ns: int) -> Baseline:
+    """Five quiet seconds."""
+    levels = [
+        Level(
+            meter=channel.meter,
+            channel=channel.id,
+            power_w=IDLE_W[channel.id],
+            median_w=IDLE_W[channel.id],
+            unc_w=IDLE_UNC_W[channel.id],
+            drift_w=0.0,
+            temperature_c=35.0 if channel.id == GPU else None,
+            seconds=5.0,
+        )
+        for channel in CHANNELS
+        if channel.id in IDLE_W
+    ]
+    return Baseline(
+        name=name,
+        t0_ns=t0_ns,
+        t1_ns=t0_ns + 5 * 10**9,
+        levels=tuple(levels),
+        cpu_load=0.01,
+        gpu_processes=0,
+    )
+
+
+BEFORE = baseline("idle:before", 990_000_000_000)
+AFTER = baseline("idle:after", 3_000_000_000_000)
 
 
 def cases(rng: random.Random) -> list[Case]:
@@ -178,8 +213,10 @@ def record(case: Case, index: int, rng: random.Random) -> Record:
         readings=tuple(_readings(process, seconds, rng)),
         order=Order(block=case.replicate, index=index, seed=7),
         cooldown=Cooldown(seconds=1.5, reason="back at idle"),
+        idle=BEFORE,
         provenance={
             "load_1min": 0.1,
+            "foreign_gpu_processes": [],
             "gpu_gauges": {
                 "power_w_avg": 110.0,
                 "power_w_min": 95.0,
@@ -233,11 +270,32 @@ def _readings(process: Window, seconds: float, rng: random.Random) -> list[Readi
                 source=channel.source,
                 method="resolved-edges" if gpu else "exact-window",
                 kind=channel.kind,
-                idle_w=10.0 if gpu else None,
-                idle_unc_w=0.4 if gpu else None,
+                idle_w=IDLE_W.get(channel.id),
+                idle_unc_w=IDLE_UNC_W.get(channel.id),
             )
         )
+        if gpu:
+            readings.append(_tail(channel, process))
     return readings
+
+
+def _tail(channel: Channel, process: Window) -> Reading:
+    """The GPU falls back to its idle power: 5 J more than that in a quarter of a second."""
+    window = Window(program=None, name="tail", t0_ns=process.t1_ns, t1_ns=process.t1_ns + 250_000_000)
+    return Reading(
+        meter=channel.meter,
+        channel=channel.id,
+        window=window,
+        status="measured",
+        joules=7.5,
+        lo_j=7.0,
+        hi_j=8.0,
+        covered_s=0.25,
+        source=channel.source,
+        method="linear-edges",
+        idle_w=IDLE_W[GPU],
+        idle_unc_w=IDLE_UNC_W[GPU],
+    )
 
 
 def write(folder: Path) -> Path:
@@ -250,6 +308,7 @@ def write(folder: Path) -> Path:
     content = facts(len(planned))
     journal = Journal(session)
     journal.append("session-begin", content["started_utc"], session=content)
+    journal.append("idle", content["started_utc"], baseline=asdict(BEFORE))
     for index, case in enumerate(planned):
         done = record(case, index, rng)
         journal.append(
@@ -261,6 +320,7 @@ def write(folder: Path) -> Path:
             attempt=1,
         )
         journal.append("attempt-end", done.started_utc, record=done.to_json())
+    journal.append("idle", content["ended_utc"], baseline=asdict(AFTER))
     journal.append("session-end", content["ended_utc"], exit_code=1, complete=True)
     journal.close()
     write_json(session / "session.json", content)

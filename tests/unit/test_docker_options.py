@@ -15,12 +15,12 @@ from requests.exceptions import ConnectionError as Refused
 from energy_plugin.declare.case import Program
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.record.marks import Marks
-from energy_plugin.run.attempt import Setting, _failure
 from energy_plugin.run.executors import container, engine
 from energy_plugin.run.executors.dockerjob import DockerJob, _epoch_s
 from energy_plugin.run.executors.engine import LABEL, is_orphan, owner
 from energy_plugin.run.executors.hostpath import HostPaths
 from energy_plugin.run.executors.protocols import Exit
+from energy_plugin.run.outcome import failure_of
 
 MINE = owner().labels()
 
@@ -201,10 +201,9 @@ def test_job_that_never_started_says_why(tmp_path: Path) -> None:
 
 def judged(detail: dict[str, Any], device: str, reason: str = "") -> tuple[str, str]:
     program = Program(repository="r", model="m", values={})
-    setting = Setting.__new__(Setting)
-    object.__setattr__(setting, "metrics", {"r/m": ("accuracy",)})
     marks = Marks(begin={"device": device}, end={"metrics": {"accuracy": 0.9}})
-    return _failure(program, Exit(code=0, t0_ns=0, t1_ns=1, detail=detail, reason=reason), marks, setting)
+    exit_ = Exit(code=0, t0_ns=0, t1_ns=1, detail=detail, reason=reason)
+    return failure_of(program, exit_, marks, {"r/m": ("accuracy",)}, 0.0)
 
 
 def test_program_on_the_processor_fails_when_gpus_were_asked_for() -> None:

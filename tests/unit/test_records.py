@@ -18,7 +18,7 @@ from energy_plugin.record.marks import read_marks
 from energy_plugin.record.record import record_from_json, total
 from energy_plugin.record.rows import COLUMNS, convergence_epoch
 from energy_plugin.record.trace import Channel, Reading, Trace, Window
-from energy_plugin.run.attempt import gauges_of
+from energy_plugin.run.readings import gauges_of
 from tests.golden.make import write
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "run_20261121_190000"
@@ -67,7 +67,7 @@ def test_golden_files_obey_their_schemas(pattern: str, name: str) -> None:
 
 def test_golden_journal_obeys_its_schema() -> None:
     events = list(read_journal(GOLDEN))
-    assert len(events) == 2 + 2 * 24
+    assert len(events) == 2 + 2 + 2 * 24
     for event in events:
         jsonschema.validate(event, schema("journal.json"))
 

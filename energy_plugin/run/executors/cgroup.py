@@ -45,6 +45,23 @@ class ControlGroup:
         """Read all counters; the folders vanish when the container ends."""
         return Counters(cpu_s=self._cpu_s(), memory_peak_bytes=self._peak(), oom_kills=self._oom_kills())
 
+    def memory_now(self) -> int | None:
+        """Bytes charged to it now, page cache included."""
+        if self.memory is None:
+            return None
+        usage = _number(self.memory / "memory.usage_in_bytes")
+        return usage if usage is not None else _number(self.memory / "memory.current")
+
+    def pids(self) -> frozenset[int]:
+        """The processes in it, by their ids on this host; none where that is not told."""
+        folder = self.cpu or self.memory
+        if folder is None:
+            return frozenset()
+        try:
+            return frozenset(map(int, (folder / "cgroup.procs").read_text().split()))
+        except OSError:
+            return frozenset()
+
     def _cpu_s(self) -> float | None:
         if self.cpu is None:
             return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from energy_plugin.errors import ExecutorError
 from energy_plugin.run.executors import cgroup, container, engine
 from energy_plugin.run.executors.cgroup import Counters
-from energy_plugin.run.executors.protocols import Exit
+from energy_plugin.run.executors.protocols import Exit, Used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +43,7 @@ class DockerJob:
         self._spawn_ns = 0
         self._end: Exit | None = None
         self._counters = Counters()
+        self._group: ControlGroup | None = None
         self._reason = ""
         self._closed: Exit | None = None
 
@@ -87,7 +88,7 @@ class DockerJob:
         except (OSError, AttributeError):
             return None
         try:
-            group = cgroup.find(pid, str(self._container.id))
+            group = self._group = cgroup.find(pid, str(self._container.id))
             if group is None:
                 return None
             poll = select.poll()
@@ -122,6 +123,14 @@ class DockerJob:
     def poll(self) -> Exit | None:
         """How it ended, None while it runs; the exit code is known only after :meth:`close`."""
         return self._end
+
+    def used(self) -> Used | None:
+        """By its control group; None where that is not visible from here."""
+        if self._group is None:
+            return None
+        cpu_s = self._group.read().cpu_s
+        memory_bytes, pids = self._group.memory_now(), self._group.pids()
+        return Used(source="cgroup", cpu_s=cpu_s, memory_bytes=memory_bytes, pids=pids)
 
     def kill(self, reason: str) -> None:
         """SIGTERM to everything in the container, SIGKILL after a grace period."""

@@ -19,7 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run import checkout
-from energy_plugin.run.executors.protocols import Exit
+from energy_plugin.run.executors import proctree
+from energy_plugin.run.executors.protocols import Exit, Used
 from energy_plugin.run.logmarks import LogMarks, pipe_chunks, tee
 from energy_plugin.run.weights import Weights
 
@@ -99,6 +100,10 @@ class LocalJob:
     def poll(self) -> Exit | None:
         """How it ended, None while it runs."""
         return self._exit
+
+    def used(self) -> Used | None:
+        """By its process tree."""
+        return proctree.used(self._process.pid) if self._process is not None else None
 
     def kill(self, reason: str) -> None:
         """SIGTERM to the whole group, SIGKILL after a grace period."""

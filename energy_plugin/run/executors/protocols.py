@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +38,23 @@ class Exit:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a running program has used so far.
+
+    Attributes:
+        source: ``procfs`` (its process tree) or ``cgroup`` (its container).
+        cpu_s: user and system seconds since its start.
+        memory_bytes: now; of a container page cache included.
+        pids: its processes, as this process sees them.
+    """
+
+    source: str
+    cpu_s: float | None
+    memory_bytes: int | None
+    pids: frozenset[int] = frozenset()
+
+
 class Job(Protocol):
     """One prepared program."""
 
@@ -55,6 +72,14 @@ class Job(Protocol):
 
     def close(self) -> Exit:
         """Wait for the end, release everything, and say how it ended. Safe without start."""
+
+
+@runtime_checkable
+class Usable(Protocol):
+    """A job that can say what it has used while it runs."""
+
+    def used(self) -> Used | None:
+        """So far, None where that is not to be had; takes well under a millisecond, never raises."""
 
 
 class Executor(Protocol):
