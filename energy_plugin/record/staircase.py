@@ -1,7 +1,8 @@
 """The staircase a polled counter shows, and the joules between two moments of it.
 
 The true counter ticks at a moment we can only bound: by the last time the old value was seen and the
-first time the new one was seen. Every joule here comes from such edges, so a bound is a fact and no fit.
+first time the new one was seen. Every bound here comes from such edges, so it is a fact and no fit.
+What a counter shows may moreover be old already when it appears: by a lag of up to one tick.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from energy_plugin.record.trace import Sample
+
+TICK_MARGIN = 1.25  # ticks come late by up to this factor of their usual time
+SHARP = 0.25  # an edge known to this share of a tick tells where its neighbours are
 
 
 class Edge(NamedTuple):
@@ -30,59 +34,135 @@ class Edge(NamedTuple):
         return (self.lo_ns + self.hi_ns) / 2
 
 
+class Flight(NamedTuple):
+    """One unbroken rise of a counter.
+
+    Attributes:
+        edges: its changes of value, in order.
+        moments_ns: the likeliest moment of each edge, rising.
+        tick_ns: usual time between updates, 0 where unknown. What appears may lag by as much.
+    """
+
+    samples: Sequence[Sample]
+    edges: Sequence[Edge]
+    moments_ns: Sequence[float]
+    tick_ns: int = 0
+
+    def at_least(self, t_ns: float) -> float:
+        """What had surely been counted at *t*."""
+        i = bisect.bisect_right(self.edges, t_ns, key=_hi_ns)
+        return self.edges[max(0, i - 1)].joules
+
+    def at_most(self, t_ns: float) -> float:
+        """What the counter, up to its lag, had at most counted at *t*."""
+        return self.edges[min(self.after(t_ns), len(self.edges) - 1)].joules
+
+    def after(self, t_ns: float) -> int:
+        """Index of the first edge that surely came at or after *t*."""
+        return bisect.bisect_left(self.edges, t_ns, key=_lo_ns)
+
+    def before(self, t_ns: float) -> int:
+        """Index of the last edge that surely came at or before *t*, -1 if there is none."""
+        return bisect.bisect_right(self.edges, t_ns, key=_hi_ns) - 1
+
+    def linear(self, t_ns: float) -> float:
+        """Cumulative joules at *t*, linear between the moments of the edges."""
+        at = self.moments_ns
+        i = min(max(1, bisect.bisect_right(at, t_ns)), len(at) - 1)
+        a, b = self.edges[i - 1].joules, self.edges[i].joules
+        return a + (b - a) * (t_ns - at[i - 1]) / (at[i] - at[i - 1])
+
+    def bracket(self, t0: float, t1: float, unc_ns: int) -> tuple[float, float]:
+        """Hard bounds in joules from *t0* to *t1*: least and most over every lag from none to one tick.
+
+        Both ends lag alike, so what the lag takes off one end it adds at the other.
+        """
+        a, b = t0 - unc_ns, t1 + unc_ns
+        inner, outer = t0 + unc_ns, t1 - unc_ns
+        lo_j = min(self.at_least(outer + lag) - self.at_most(inner + lag) for lag in self._lags(inner))
+        hi_j = max(self.at_most(b + lag) - self.at_least(a + lag) for lag in self._lags(b))
+        # Beyond the outermost edges there is no bound but the mean power.
+        first, last = self.moments_ns[0], self.moments_ns[-1]
+        mean_w = (self.edges[-1].joules - self.edges[0].joules) / (last - first)
+        missing = max(0.0, first - a) + max(0.0, b - last)
+        return max(0.0, lo_j), hi_j + mean_w * missing
+
+    def _lags(self, t_ns: float) -> list[float]:
+        """Lags at which :meth:`at_most` of *t* jumps: between two of them the bounds cannot worsen."""
+        i = self.after(t_ns)
+        k = bisect.bisect_left(self.edges, t_ns + self.tick_ns, lo=i, key=_lo_ns)
+        # Further than a few jumps within one tick is no staircase but noise.
+        return [0.0, *(e.lo_ns - t_ns + 1 for e in self.edges[i : min(k, i + 16)])]
+
+
+def _lo_ns(edge: Edge) -> int:
+    return edge.lo_ns
+
+
+def _hi_ns(edge: Edge) -> int:
+    return edge.hi_ns
+
+
+def flight_of(run: Sequence[Sample], tick_ns: int = 0, call_ns: int = 0) -> Flight:
+    """The edges of a run that never goes backwards; *call_ns* is how long a read may take."""
+    edges = edges_of(run, tick_ns, call_ns)
+    return Flight(run, edges, _moments(edges, tick_ns), tick_ns)
+
+
 def runs_of(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
     """Cut where the counter went backwards: a reset, never energy given back."""
     cuts = [i for i in range(1, len(samples)) if samples[i].joules < samples[i - 1].joules]
     return [samples[a:b] for a, b in itertools.pairwise([0, *cuts, len(samples)]) if b > a]
 
 
-def edges_of(run: Sequence[Sample]) -> list[Edge]:
-    """Every change of value in a run that never goes backwards."""
-    return [Edge(a.t_ns, b.t_ns, b.joules) for a, b in itertools.pairwise(run) if b.joules > a.joules]
+def edges_of(run: Sequence[Sample], tick_ns: int = 0, call_ns: int = 0) -> list[Edge]:
+    """Every change of value in a run that never goes backwards.
+
+    Args:
+        run: samples in order.
+        tick_ns: usual time between updates, 0 if unknown: a value first seen at *t* became so within
+            about a tick of *t*, however long nobody looked.
+        call_ns: a value seen once only was read at some moment of a call that took up to this.
+    """
+    edges: list[Edge] = []
+    once, lowest = True, 0
+    for a, b in itertools.pairwise(run):
+        if b.joules > a.joules:
+            lo_ns = a.t_ns - call_ns if once else a.t_ns
+            if tick_ns:
+                lo_ns = max(lo_ns, b.t_ns - call_ns - int(TICK_MARGIN * tick_ns))
+            lowest = max(lowest, min(lo_ns, b.t_ns))
+            edges.append(Edge(lowest, b.t_ns, b.joules))
+        once = b.joules > a.joules
+    return edges
 
 
-def stalled_ns(run: Sequence[Sample], t0_ns: int, t1_ns: int, stall_ns: int) -> int:
-    """Nanoseconds of ``[t0, t1]`` in standstills longer than *stall_ns*, though the counter was read."""
-    total = 0
-    for _, same in itertools.groupby(run, key=lambda s: s.joules):
-        still = list(same)
-        if still[-1].t_ns - still[0].t_ns > stall_ns:
-            total += max(0, min(still[-1].t_ns, t1_ns) - max(still[0].t_ns, t0_ns))
-    return total
+def _moments(edges: Sequence[Edge], tick_ns: int) -> list[float]:
+    """The likeliest moment of each edge: its middle, or a tick before the sharp edge that follows."""
+    at = [edge.mid_ns for edge in edges]
+    for i in range(len(edges) - 2, -1, -1):
+        edge, after = edges[i], edges[i + 1]
+        sharp = after.hi_ns - after.lo_ns <= SHARP * tick_ns < edge.hi_ns - edge.lo_ns
+        if sharp:
+            at[i] = min(max(at[i + 1] - tick_ns, edge.lo_ns), edge.hi_ns)
+    for i in range(1, len(at)):  # the order of the edges is a fact
+        if at[i] <= at[i - 1]:
+            at[i] = at[i - 1] + 1
+    return at
 
 
-def bracket(edges: Sequence[Edge], t0: float, t1: float, unc_ns: int) -> tuple[float, float]:
-    """Hard bounds in joules: what had surely been counted from *t0* to *t1*, and what at most."""
-    narrow = _at_least(edges, t1 - unc_ns) - _at_most(edges, t0 + unc_ns)
-    wide = _at_most(edges, t1 + unc_ns) - _at_least(edges, t0 - unc_ns)
-    # Beyond the outermost edges there is no bound but the mean power.
-    mean_w = (edges[-1].joules - edges[0].joules) / (edges[-1].mid_ns - edges[0].mid_ns)
-    missing = max(0.0, edges[0].mid_ns - (t0 - unc_ns)) + max(0.0, t1 + unc_ns - edges[-1].mid_ns)
-    return max(0.0, narrow), wide + mean_w * missing
-
-
-def _at_least(edges: Sequence[Edge], t_ns: float) -> float:
-    i = bisect.bisect_right(edges, t_ns, key=lambda e: e.hi_ns)
-    return edges[max(0, i - 1)].joules
-
-
-def _at_most(edges: Sequence[Edge], t_ns: float) -> float:
-    i = bisect.bisect_left(edges, t_ns, key=lambda e: e.lo_ns)
-    return edges[min(i, len(edges) - 1)].joules
-
-
-def resolved(edges: Sequence[Edge], t0: float, t1: float, idle_w: float) -> float:
-    """Joules by the outer difference less idle power over the two partial ticks."""
-    before = edges[bisect.bisect_right(edges, t0, key=lambda e: e.mid_ns) - 1]
-    after = edges[bisect.bisect_left(edges, t1, key=lambda e: e.mid_ns)]
-    return after.joules - before.joules - idle_w * (t0 - before.mid_ns + after.mid_ns - t1) / 1e9
-
-
-def linear(edges: Sequence[Edge], t_ns: float) -> float:
-    """Cumulative joules at *t_ns*, linear between the middles of the edges."""
-    i = min(max(1, bisect.bisect_right(edges, t_ns, key=lambda e: e.mid_ns)), len(edges) - 1)
-    a, b = edges[i - 1], edges[i]
-    return a.joules + (b.joules - a.joules) * (t_ns - a.mid_ns) / (b.mid_ns - a.mid_ns)
+def stalls_of(run: Sequence[Sample], stall_ns: int) -> list[tuple[int, int]]:
+    """Spans longer than *stall_ns* in which the counter was read and stood still."""
+    spans = []
+    begun = run[0] if run else None
+    for a, b in itertools.pairwise(run):
+        assert begun is not None
+        if b.joules != begun.joules:
+            spans.append((begun.t_ns, a.t_ns))
+            begun = b
+    if begun is not None:
+        spans.append((begun.t_ns, run[-1].t_ns))
+    return [span for span in spans if span[1] - span[0] > stall_ns]
 
 
 def mean_power(edges: Sequence[Edge]) -> tuple[float, float]:
@@ -93,7 +173,7 @@ def mean_power(edges: Sequence[Edge]) -> tuple[float, float]:
     """
     span_s = (edges[-1].mid_ns - edges[0].mid_ns) / 1e9
     power_w = (edges[-1].joules - edges[0].joules) / span_s
-    ticks = [(b.joules - a.joules) / (b.mid_ns - a.mid_ns) * 1e9 for a, b in itertools.pairwise(edges)]
+    ticks = [(b.joules - a.joules) / max(b.mid_ns - a.mid_ns, 1) * 1e9 for a, b in itertools.pairwise(edges)]
     variance = sum((p - power_w) ** 2 for p in ticks) / (len(ticks) - 1)
     gap_s = math.hypot(*((e.hi_ns - e.lo_ns) / 1e9 for e in (edges[0], edges[-1]))) / math.sqrt(12)
     return power_w, math.hypot(math.sqrt(variance / len(ticks)), power_w * gap_s / span_s)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from energy_plugin.record import display, staircase
+from energy_plugin.record import display, power, resolved, staircase
+from energy_plugin.record.answer import Answer, is_outer
+from energy_plugin.record.counter import counter_of
+from energy_plugin.record.exact import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from energy_plugin.declare.case import Role
+    from energy_plugin.record.counter import Counter
+    from energy_plugin.record.staircase import Flight
 
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 Kind = Literal["direct", "model"]
@@ -160,12 +165,6 @@ class Reading:
     detail: str = ""
 
 
-SLACK_S = 0.1  # an exact window may be this much (or SLACK_SHARE of it) longer than the window asked for
-SLACK_SHARE = 0.02
-MARGIN_S = 2.0  # samples this far outside a window still help to resolve its edges
-SUSPECT_AFTER_S = 5.0  # a counter is held against its own power gauge from this length on
-
-
 def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
     """Joules of *trace* in *window*, with hard bounds and an honest status. Pure; never raises.
 
@@ -180,19 +179,21 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
         A reading whose ``joules`` is None exactly when its status is ``unavailable``. Of a
         ``partial`` reading joules and bounds are those of the ``covered_s`` seconds, never scaled up.
     """
-    answer = _Answer()
+    answer = Answer()
     if not trace.channel.alive:
-        answer = _Answer(reason=trace.channel.reason or "dead")
+        answer = Answer(reason=trace.channel.reason or "dead")
     elif window.t1_ns <= window.t0_ns:
-        answer = _Answer(reason="empty-window")
-    elif not trace.samples:
-        answer = _Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
+        answer = Answer(reason="empty-window")
+    elif not trace.samples and trace.form != "power":
+        answer = Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
     elif display.is_display(trace):
-        answer = _Answer(**display.answer(trace, window)._asdict())
+        answer = Answer(**display.answer(trace, window)._asdict())
     elif trace.form == "window":
-        answer = _from_window(trace, window)
+        answer = exact(trace, counter_of(trace), window)
+    elif trace.channel.kind == "model":
+        answer = power.summed(trace, counter_of(trace), window, idle)
     else:
-        answer = _from_counter(trace, window, idle)
+        answer = _from_counter(trace, counter_of(trace), window, idle)
     return Reading(
         meter=trace.meter,
         channel=trace.channel.id,
@@ -209,178 +210,109 @@ def idle_of(trace: Trace, window: Window) -> Idle | None:
     """Mean power of a counter with nothing running, and its standard uncertainty.
 
     Needs four edges, that is three whole ticks, inside *window*; None where there are fewer or
-    where the trace is no counter.
+    where the trace is no counter. Of a display it is the mean of its power readings.
     """
-    if trace.form != "counter" or not trace.channel.alive:
+    if not trace.channel.alive:
         return None
-    inside = [s for s in trace.samples if window.t0_ns <= s.t_ns <= window.t1_ns]
-    runs = staircase.runs_of(inside)
-    edges = staircase.edges_of(runs[0]) if len(runs) == 1 else []
-    if len(edges) < 4:
+    if display.is_display(trace):
+        level = display.idle_power(trace, window)
+        return Idle(power_w=level[0], unc_w=level[1]) if level else None
+    if trace.form != "counter":
         return None
-    power_w, unc_w = staircase.mean_power(edges)
+    inside = [
+        [edge for edge in flight.edges if window.t0_ns <= edge.lo_ns and edge.hi_ns <= window.t1_ns]
+        for flight in counter_of(trace).flights
+    ]
+    seen = [edges for edges in inside if edges]
+    if len(seen) != 1 or len(seen[0]) < 4:
+        return None
+    power_w, unc_w = staircase.mean_power(seen[0])
     return Idle(power_w=power_w, unc_w=unc_w)
 
 
-class _Answer(NamedTuple):
-    """The part of a reading that comes from samples."""
-
-    status: Status = "unavailable"
-    reason: str = ""
-    joules: float | None = None
-    lo_j: float | None = None
-    hi_j: float | None = None
-    covered_s: float = 0.0
-    method: str = ""
-
-
 class _Piece(NamedTuple):
-    """What one unbroken run of the counter says about its part of a window."""
+    """What one unbroken rise of the counter says about its part of a window."""
 
-    duration_ns: int
+    t0_ns: int
+    t1_ns: int
     joules: float
     lo_j: float
     hi_j: float
+    unc_j: float
     method: str
+    blind_ns: int
 
 
-def _from_counter(trace: Trace, window: Window, idle: Idle | None) -> _Answer:
-    stall_ns = int(max(1.0, 5 * trace.channel.tick_s) * 1e9)
-    near = _near(trace, window, max(int(MARGIN_S * 1e9), 2 * stall_ns) + window.unc_ns)
-    if _frozen(near, window, stall_ns):
-        return _Answer(reason="frozen-counter")
-    runs = staircase.runs_of(near)
-    stalled_ns = sum(staircase.stalled_ns(run, window.t0_ns, window.t1_ns, stall_ns) for run in runs)
-    pieces = [piece for run in runs if (piece := _piece(run, window, idle))]
-    missing_ns = window.t1_ns - window.t0_ns - sum(p.duration_ns for p in pieces)
+def _from_counter(trace: Trace, counter: Counter, window: Window, idle: Idle | None) -> Answer:
+    t0, t1 = window.t0_ns, window.t1_ns
+    stalled_ns = counter.stalled_ns(t0, t1)
+    if stalled_ns and not any(_moved(flight, window) for flight in counter.flights):
+        return Answer(reason="frozen-counter", power_j=power.gauged(trace, window))
+    pieces = [piece for flight in counter.flights if (piece := _piece(counter, flight, window, idle))]
+    missing_ns = t1 - t0 - sum(p.t1_ns - p.t0_ns for p in pieces)
     reason = ""
     if missing_ns > 0:
-        reason = _why_uncovered(trace, window, runs, stall_ns) or (
-            "frozen-counter" if stalled_ns else "not-covered"
-        )
+        reason = _why_uncovered(counter, window) or ("frozen-counter" if stalled_ns else "not-covered")
     if not pieces:
-        return _Answer(reason=reason)
+        return Answer(reason=reason)
     if stalled_ns:
         reason = reason or "frozen-counter"
-    joules = sum(p.joules for p in pieces)
-    reason = reason or _fault_code(trace, window, inside=True) or _suspect(trace, window, joules)
-    answer = _Answer(
+    joules, power_j = sum(p.joules for p in pieces), power.gauged(trace, window)
+    reason = reason or counter.fault(window, inside=True)
+    if not reason and power.contradicts(power_j, joules, window):
+        reason = "power-mismatch"
+    return Answer(
         status="partial" if reason else "measured",
         reason=reason,
         joules=joules,
         lo_j=sum(p.lo_j for p in pieces),
         hi_j=sum(p.hi_j for p in pieces),
-        covered_s=max(0.0, window.t1_ns - window.t0_ns - max(missing_ns, stalled_ns)) / 1e9,
+        covered_s=max(0.0, t1 - t0 - max(missing_ns, stalled_ns)) / 1e9,
         method=pieces[0].method if len(pieces) == 1 else "linear-edges",
+        unc_j=math.hypot(*(p.unc_j for p in pieces)),
+        power_j=power_j,
+        detail=_detail(reason, joules, power_j, max(p.blind_ns for p in pieces)),
     )
-    if trace.channel.kind == "model":  # summed power: its edges bound the sum, not the truth
-        return answer._replace(status="estimated", lo_j=None, hi_j=None, method="power-integral")
-    return answer
 
 
-def _near(trace: Trace, window: Window, margin_ns: int) -> Sequence[Sample]:
-    """The samples that can say something about *window*: epochs of long traces stay cheap."""
-    first = bisect.bisect_left(trace.samples, window.t0_ns - margin_ns, key=lambda s: s.t_ns)
-    last = bisect.bisect_right(trace.samples, window.t1_ns + margin_ns, key=lambda s: s.t_ns)
-    return trace.samples[first:last]
+def _detail(reason: str, joules: float, power_j: float | None, blind_ns: int) -> str:
+    if reason == "power-mismatch":
+        return f"the counter says {joules:.6g} J, the power readings say {power_j:.6g} J"
+    if blind_ns:
+        return f"not read for {blind_ns / 1e9:.1f} s, in which the counter ran on"
+    return ""
 
 
-def _frozen(near: Sequence[Sample], window: Window, stall_ns: int) -> bool:
-    """Read all through the window, which is long enough to show ticks, and never moved in it."""
-    if not near or near[0].t_ns > window.t0_ns or near[-1].t_ns < window.t1_ns:
-        return False
-    before = [s for s in near if s.t_ns <= window.t0_ns][-1]
-    inside = [s for s in near if window.t0_ns < s.t_ns <= window.t1_ns]
-    # The polling drops the flat parts of a staircase: then the next sight is after the window.
-    seen = inside or [s for s in near if s.t_ns > window.t1_ns][:1]
-    still = all(s.joules == before.joules for s in seen)
-    return still and window.t1_ns - window.t0_ns > stall_ns
+def _moved(flight: Flight, window: Window) -> bool:
+    """Whether an edge surely came within the window."""
+    i = flight.after(window.t0_ns)
+    return i < len(flight.edges) and flight.edges[i].hi_ns <= window.t1_ns
 
 
-def _piece(run: Sequence[Sample], window: Window, idle: Idle | None) -> _Piece | None:
-    """The part of *window* between the first and the last edge of one run, or None."""
-    edges = staircase.edges_of(run)
+def _piece(counter: Counter, flight: Flight, window: Window, idle: Idle | None) -> _Piece | None:
+    """The part of *window* between the first and the last edge of one flight, or None."""
+    edges = flight.edges
     if len(edges) < 2:
         return None
     t0, t1 = max(edges[0].hi_ns, window.t0_ns), min(edges[-1].lo_ns, window.t1_ns)
     if t1 <= t0:
         return None
-    lo_j, hi_j = staircase.bracket(edges, t0, t1, window.unc_ns)
-    outer = window.name != "training" and not window.name.startswith(("epoch:", "phase:", "idle:"))
-    if idle is not None and outer and t0 == window.t0_ns and t1 == window.t1_ns:
-        joules, method = staircase.resolved(edges, t0, t1, idle.power_w), "resolved-edges"
+    if idle is not None and is_outer(window) and t0 == window.t0_ns and t1 == window.t1_ns:
+        (joules, unc_j), method = resolved.resolved(flight, window, idle), "resolved-edges"
+        lo_j, hi_j = resolved.bracket(flight, window, idle)
     else:
-        joules, method = staircase.linear(edges, t1) - staircase.linear(edges, t0), "linear-edges"
-    return _Piece(t1 - t0, min(max(joules, lo_j), hi_j), lo_j, hi_j, method)
+        joules, method = flight.linear(t1) - flight.linear(t0), "linear-edges"
+        lo_j, hi_j = flight.bracket(t0, t1, window.unc_ns)
+        unc_j = (hi_j - lo_j) / math.sqrt(12)
+    hi_j = max(lo_j, hi_j)
+    blind_ns = counter.blind_ns(flight, t0, t1)
+    return _Piece(t0, t1, min(max(joules, lo_j), hi_j), lo_j, hi_j, unc_j, method, blind_ns)
 
 
-def _why_uncovered(trace: Trace, window: Window, runs: Sequence[Sequence[Sample]], stall_ns: int) -> str:
-    for old, new in itertools.pairwise(runs):
-        if old[-1].t_ns <= window.t1_ns + stall_ns and new[0].t_ns >= window.t0_ns - stall_ns:
-            return "counter-reset"
-    return _fault_code(trace, window)
-
-
-def _suspect(trace: Trace, window: Window, joules: float) -> str:
-    """Counter and power gauge of one device must agree within a factor of two."""
-    gauge = [g for g in trace.gauges.get("power_w", ()) if window.t0_ns <= g[0] <= window.t1_ns]
-    if len(gauge) < 5 or (gauge[-1][0] - gauge[0][0]) / 1e9 < SUSPECT_AFTER_S:
-        return ""
-    area = sum((b[0] - a[0]) / 1e9 * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(gauge))
-    mean_w = area / ((gauge[-1][0] - gauge[0][0]) / 1e9)
-    ratio = joules / (mean_w * window.duration_s) if mean_w > 0 else 1.0
-    return "" if 0.5 <= ratio <= 2 else "power-mismatch"
-
-
-def _from_window(trace: Trace, window: Window) -> _Answer:
-    first, last = trace.samples[0], trace.samples[-1]
-    t0, t1 = max(first.t_ns, window.t0_ns), min(last.t_ns, window.t1_ns)
-    if t1 <= t0:
-        return _Answer(reason=_fault_code(trace, window) or "not-covered")
-    span_ns, total = last.t_ns - first.t_ns, last.joules - first.joules
-    model = trace.channel.kind == "model"
-    if total == 0 and span_ns / 1e9 > max(1.0, 5 * trace.channel.tick_s):
-        return _Answer(reason="zero-estimate" if model else "frozen-counter")
-    reason = _fault_code(trace, window, inside=True)
-    if (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns:
-        reason = reason or "not-covered"
-    slack_ns = span_ns - (t1 - t0)
-    exact = slack_ns <= max(SLACK_S * 1e9, SLACK_SHARE * span_ns)
-    if exact:
-        joules, spread = total, total * 2 * window.unc_ns / (t1 - t0)
-        lo_j, hi_j = total * (1 - slack_ns / span_ns) - spread, total + spread
-    else:
-        joules = _share(trace.samples, t1) - _share(trace.samples, t0)
-        lo_j, hi_j = _inner_bounds(trace.samples, t0 - window.unc_ns, t1 + window.unc_ns)
-    return _Answer(
-        status="estimated" if model or not exact else "partial" if reason else "measured",
-        reason=reason,
-        joules=joules,
-        lo_j=max(0.0, lo_j),
-        hi_j=hi_j,
-        covered_s=(t1 - t0) / 1e9,
-        method="exact-window" if exact else "interpolated",
-    )
-
-
-def _share(samples: Sequence[Sample], t_ns: float) -> float:
-    """Cumulative joules at *t_ns* by time share between the two samples around it."""
-    i = min(max(1, bisect.bisect_right(samples, t_ns, key=lambda s: s.t_ns)), len(samples) - 1)
-    a, b = samples[i - 1], samples[i]
-    return a.joules + (b.joules - a.joules) * (t_ns - a.t_ns) / (b.t_ns - a.t_ns)
-
-
-def _inner_bounds(samples: Sequence[Sample], t0: float, t1: float) -> tuple[float, float]:
-    """All that is known of an inner window: the sample intervals inside it, and those around it."""
-    inside = [s.joules for s in samples if t0 <= s.t_ns <= t1]
-    before = max((s.joules for s in samples if s.t_ns <= t0), default=samples[0].joules)
-    after = min((s.joules for s in samples if s.t_ns >= t1), default=samples[-1].joules)
-    return (inside[-1] - inside[0] if inside else 0.0), after - before
-
-
-def _fault_code(trace: Trace, window: Window, *, inside: bool = False) -> str:
-    """The first fault up to the window's end; with *inside* only one within the window."""
-    for fault in trace.faults:
-        if fault.t_ns <= window.t1_ns and (not inside or fault.t_ns >= window.t0_ns):
-            return fault.code
-    return ""
+def _why_uncovered(counter: Counter, window: Window) -> str:
+    """The reset nearest the window, or the first fault up to its end."""
+    near_ns = max((b - a for a, b in counter.stalls), default=0) + int(1e9)
+    for old, new in itertools.pairwise(counter.flights):
+        if old.samples[-1].t_ns <= window.t1_ns + near_ns and new.samples[0].t_ns >= window.t0_ns - near_ns:
+            return counter.fault(window, inside=True) or "counter-reset"
+    return counter.fault(window)

@@ -208,7 +208,7 @@ def test_a_gap_in_the_polling_is_not_a_standstill_of_the_counter() -> None:
 
 def test_zero_joules_are_legal_only_from_a_counter_that_moved() -> None:
     slow = [Sample(round(i * 0.01 * S), 1.0 * (i >= 50) + 1.0 * (i >= 250)) for i in range(400)]
-    moved = integrate(counter(slow, replace(GPU, tick_s=0.5)), window(1.0, 1.4), Idle(power_w=0.5, unc_w=0))
+    moved = integrate(counter(slow, replace(GPU, tick_s=0.5)), window(1.0, 1.4), None)
     assert moved.status == "measured"
     assert moved.lo_j == 0.0
     assert moved.hi_j == 1.0
