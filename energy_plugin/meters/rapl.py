@@ -91,8 +91,8 @@ class RaplMeter(PollingMeter):
     def start(self) -> None:
         """Begin to poll."""
         alive = [channel for channel in self.probe() if channel.alive]
-        self.close()
-        self._sensors = tuple(RaplSensor(c, self._probe.places[c.id], self._clock) for c in alive)
+        if not self._sensors:
+            self._sensors = tuple(RaplSensor(c, self._probe.places[c.id], self._clock) for c in alive)
         super().start()
 
     def close(self) -> None:
