@@ -31,6 +31,8 @@ def run(meters: Sequence[Meter], out: TextIO, *, strict: bool = False) -> int:
 CONTAINER_FLAGS = {
     ("perf", "no-permission"): "--cap-add=PERFMON --security-opt seccomp=unconfined (or --privileged)",
     ("perf", "no-event"): "-v /sys:/sys:ro, if the host itself has the event",
+    ("rapl", "no-permission"): "--cap-add=PERFMON --security-opt seccomp=unconfined (or --privileged)",
+    ("rapl", "no-event"): "-v /sys:/host:ro and --energy-sysfs /host, if the host itself has the event",
     ("nvml", "no-driver"): "--gpus all, if the host itself has a GPU",
 }
 """In a container the mend is a flag of ``docker run``, by meter and reason."""

@@ -40,7 +40,7 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     if (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns:
         reason = reason or "not-covered"
     found = _fitting(samples, t0, t1, window) or _interpolated(samples, t0, t1, window.unc_ns)
-    measured = not model and found.method == "exact-window"
+    measured = not model and found.method != "interpolated"
     return found._replace(
         status=("partial" if reason else "measured") if measured else "estimated",
         reason=reason,
@@ -75,9 +75,9 @@ def _interpolated(samples: Sequence[Sample], t0: int, t1: int, unc_ns: int) -> A
     before = max(0, bisect.bisect_right(samples, t0 - unc_ns, key=_t_ns) - 1)
     after = min(len(samples) - 1, bisect.bisect_left(samples, t1 + unc_ns, key=_t_ns))
     hi_j = samples[after].joules - samples[before].joules
-    return Answer(
-        joules=joules, lo_j=lo_j, hi_j=hi_j, method="interpolated", unc_j=(hi_j - lo_j) / math.sqrt(12)
-    )
+    # Whole intervals within are measured; a window within one interval is a guess at its share of it.
+    method = "linear-edges" if last > first else "interpolated"
+    return Answer(joules=joules, lo_j=lo_j, hi_j=hi_j, method=method, unc_j=(hi_j - lo_j) / math.sqrt(12))
 
 
 def _share(samples: Sequence[Sample], t_ns: float) -> float:
