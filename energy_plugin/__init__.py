@@ -7,6 +7,12 @@ In a test module::
     @experiments("examples/*", design=one_at_a_time(levels=5), replicates=3)
     def test_one_factor(case, measure):
         assert measure(case).success
+
+Around any code::
+
+    with energy_plugin.measure("train", values={"batch_size": 32}) as m:
+        train()
+    print(m.energy_j, m.status)
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from energy_plugin.block import measure
     from energy_plugin.declare.collect import experiments
     from energy_plugin.declare.design import (
         defaults,
@@ -36,6 +43,7 @@ __all__ = [
     "from_options",
     "joint",
     "latin_hypercube",
+    "measure",
     "one_at_a_time",
     "orthogonal",
 ]
@@ -47,6 +55,10 @@ def __getattr__(name: str) -> Any:
         from energy_plugin.declare.collect import experiments
 
         return experiments
+    if name == "measure":
+        from energy_plugin.block import measure
+
+        return measure
     if name in __all__:
         from energy_plugin.declare import design
 

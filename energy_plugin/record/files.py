@@ -31,6 +31,12 @@ def write_experiment(folder: Path, record: Record) -> None:
 
 def write_summary(folder: Path, all_records: Sequence[Record]) -> None:
     """summary.csv and summary.parquet of a session; floats in full precision, None empty."""
+    columns, rows = write_table(folder, all_records)
+    _write_parquet(folder / "summary.parquet", columns, rows)
+
+
+def write_table(folder: Path, all_records: Sequence[Record]) -> tuple[list[str], list[dict[str, Any]]]:
+    """summary.csv alone, which needs no library; its columns and rows."""
     columns, rows = table(all_records)
     path = folder / "summary.csv"
     temporary = path.with_suffix(".csv.tmp")
@@ -39,7 +45,7 @@ def write_summary(folder: Path, all_records: Sequence[Record]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     os.replace(temporary, path)
-    _write_parquet(folder / "summary.parquet", columns, rows)
+    return columns, rows
 
 
 def _write_parquet(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:

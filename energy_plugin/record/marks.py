@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import dataclass, field
@@ -28,10 +29,20 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of a program that it gave a name; phases may overlap each other and the epochs."""
+
+    name: str
+    t0_ns: int
+    t1_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """What a program said about itself; ``fault`` is empty when every line could be read.
 
     Attributes:
+        phases: each name once; the same name again became ``name#2``.
         unc_ns: each mark lies within ± this; 0 where the program wrote it itself, large where it was
             read from a log (``unc_ns`` of the event ``begin``).
     """
@@ -39,17 +50,16 @@ class Marks:
     begin: Mapping[str, Any] = field(default_factory=dict)
     ready_ns: int | None = None
     epochs: tuple[Epoch, ...] = ()
+    phases: tuple[Phase, ...] = ()
     end: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
     unc_ns: int = 0
 
     def windows(self, program: Role) -> list[Window]:
-        """The training window (first epoch's start to last epoch's end) and one for each epoch."""
-        if not self.epochs:
-            return []
-        first, last = self.epochs[0], self.epochs[-1]
-        spans = [("training", first.t0_ns, last.t1_ns)]
+        """The training window (first epoch's start to last epoch's end), each epoch and each phase."""
+        spans = [("training", e[0].t0_ns, e[-1].t1_ns)] if (e := self.epochs) else []
         spans += [(f"epoch:{epoch.number}", epoch.t0_ns, epoch.t1_ns) for epoch in self.epochs]
+        spans += [(f"phase:{phase.name}", phase.t0_ns, phase.t1_ns) for phase in self.phases]
         return [
             Window(program=program, name=name, t0_ns=t0, t1_ns=t1, unc_ns=self.unc_ns)
             for name, t0, t1 in spans
@@ -67,6 +77,7 @@ def read_marks(path: Path) -> Marks:
     ready_ns: int | None = None
     unc_ns = 0
     epochs: list[Epoch] = []
+    phases: list[Phase] = []
     fault = "" if raw.endswith(b"\n") or not raw else "the last event line is torn"
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if not line.strip():
@@ -80,13 +91,23 @@ def read_marks(path: Path) -> Marks:
                     ready_ns = int(event["t_ns"])
                 case "epoch":
                     epochs.append(_epoch(event, epochs))
+                case "phase":
+                    phases.append(_phase(event, phases))
                 case "end":
                     end = {**event, "metrics": _numbers(event.get("metrics", {}))}
                 case other:
                     raise ValueError(f"unknown event {other!r}")
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
             fault = fault or f"event line {number} cannot be read ({error}): {line[:80]!r}"
-    return Marks(begin=begin, ready_ns=ready_ns, epochs=tuple(epochs), end=end, fault=fault, unc_ns=unc_ns)
+    return Marks(
+        begin=begin,
+        ready_ns=ready_ns,
+        epochs=tuple(epochs),
+        phases=tuple(phases),
+        end=end,
+        fault=fault,
+        unc_ns=unc_ns,
+    )
 
 
 def _epoch(event: Mapping[str, Any], earlier: list[Epoch]) -> Epoch:
@@ -97,6 +118,15 @@ def _epoch(event: Mapping[str, Any], earlier: list[Epoch]) -> Epoch:
         raise ValueError(f"epoch {number} goes back in time")
     loss = _numbers({"loss": event.get("loss")})["loss"]
     return Epoch(number=number, t0_ns=t0, t1_ns=t1, loss=loss, metrics=_numbers(event.get("metrics", {})))
+
+
+def _phase(event: Mapping[str, Any], earlier: list[Phase]) -> Phase:
+    name, t0, t1 = str(event["name"]), int(event["start_ns"]), int(event["t_ns"])
+    if t1 < t0:
+        raise ValueError(f"phase {name!r} goes back in time")
+    taken = {phase.name for phase in earlier}
+    again = itertools.chain([name], (f"{name}#{n}" for n in itertools.count(2)))
+    return Phase(name=next(one for one in again if one not in taken), t0_ns=t0, t1_ns=t1)
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:

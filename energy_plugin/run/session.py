@@ -136,7 +136,11 @@ class Session:
 
     def _carried(self) -> dict[str, str]:
         """What was set, with folders as absolute paths."""
-        folders = {"data": self.options.data, "weights": self.options.weights}
+        folders = {
+            "data": self.options.data,
+            "weights": self.options.weights,
+            "sysfs": self.options.sysfs,
+        }
         checkouts = ",".join(f"{name}={path}" for name, path in self.options.checkout.items())
         paths = {name: str(path) for name, path in folders.items() if path}
         return self.options.given | paths | ({"checkout": checkouts} if checkouts else {})
@@ -337,6 +341,10 @@ class Session:
         self._journal.append("session-end", self._now(), **end)
         self._journal.close()
         write_json(self.folder / "session.json", {**self.facts, "idle": idle, **end})
+        self._tabulate()
+
+    def _tabulate(self) -> None:
+        """Write the summary of all that the journal holds."""
         write_summary(self.folder, records(self.folder))
 
     def _idle_after(self, *, interrupted: bool) -> list[dict[str, Any]]:

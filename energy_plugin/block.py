@@ -1,0 +1,376 @@
+"""A block of code, measured: ``with energy_plugin.measure("name") as m`` and ``@measure("name")``."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import itertools
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+
+from energy_plugin import lane
+from energy_plugin.errors import EnergyError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from energy_plugin.record.record import Record
+    from energy_plugin.run.executors.body import BodyJob
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MOST_INNER = 1000
+"""A block answers for so many blocks within it; each is a window asked of every channel."""
+
+
+class Block:
+    """One block of code and, after its end, what it cost. Made by :func:`measure`.
+
+    While another block of this process is measured, in whichever thread, a block is a window of that
+    one and gets its joules when that one ends: ``status`` is ``pending`` until then.
+
+    Attributes:
+        metrics: final metrics to record: set ``m.metrics["accuracy"] = 0.9`` before the end.
+        record: everything that was recorded, None before the end or where it could not be kept.
+        window: name of the record's window that holds this block.
+        duration_s: seconds between begin and end, by this process's own clock.
+        status: ``new``, ``running``, ``pending``, then that of ``energy_j``: ``measured``,
+            ``partial``, ``estimated`` (a share of the surrounding block) or ``unavailable``.
+        reason: why the status is not ``measured``.
+        energy_j: joules of package, memory and GPUs by direct meters; None where unavailable.
+        lo_j, hi_j: hard bounds of ``energy_j``.
+        estimates_j: joules by estimator, such as ``{"codecarbon": 57.1}``; never in ``energy_j``.
+        shared_with: other measured runs on this host at the same time, by name and process id.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        values: Mapping[str, object],
+        find_lane: Callable[[], lane.Lane],
+        *,
+        quiet: bool,
+        facts: Mapping[str, Any],
+    ) -> None:
+        from energy_plugin.run.code import clean_name, sorted_values
+
+        self.name = name
+        clean_name(name)
+        self._values, labels = sorted_values(values)
+        self._find_lane = find_lane
+        self._quiet = quiet
+        self._facts = {**facts, **({"labels": labels} if labels else {})}
+        self._reset("new")
+
+    def _reset(self, status: str) -> None:
+        self.metrics: dict[str, float] = {}
+        self.record: Record | None = None
+        self.window = "process"
+        self.duration_s: float | None = None
+        self.status = status
+        self.reason = ""
+        self.energy_j: float | None = None
+        self.lo_j: float | None = None
+        self.hi_j: float | None = None
+        self.estimates_j: dict[str, float] = {}
+        self.shared_with: tuple[str, ...] = ()
+        self._pid = os.getpid()
+        self._folder: Path | None = None
+        self._going: lane.Going | None = None
+        self._job: BodyJob | None = None
+        self._outer: Block | None = None
+        self._inner: list[Block] = []
+        self._phases: set[str] = set()
+        self._epochs = 0
+        self._t0_ns = self._epoch_ns = self._split_ns = 0
+
+    # --- begin and end ------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        if self.status == "running":
+            raise UsageError(f"{self.name}: is running already; make another with measure()")
+        self._reset("running")
+        with lane.HERE.lock:
+            self._outer = lane.HERE.owner
+            if self._outer is None:
+                lane.HERE.owner = self
+        if self._outer is None:
+            self._open()
+        self._t0_ns = self._epoch_ns = self._split_ns = time.monotonic_ns()
+        return self
+
+    def _open(self) -> None:
+        try:
+            found = self._find_lane()
+            self._folder = found.folder
+            self._going = found.begin(self.name, self._values, self._facts)
+            self._enter(self._going)
+        except BaseException:
+            self.status = "new"
+            self._release()
+            raise
+
+    def _enter(self, going: lane.Going) -> None:
+        """From here on nothing of ours may stop the code: what fails is said, and it runs unmeasured."""
+        try:
+            self._job = going.open()
+        except (EnergyError, OSError, RuntimeError) as error:
+            self._lose(str(error))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        t1_ns = time.monotonic_ns()
+        if os.getpid() != self._pid:
+            return  # a forked child leaves the block: it is its parent's
+        self.duration_s = (t1_ns - self._t0_ns) / 1e9
+        if self._outer is not None:
+            self._leave_inner(t1_ns)
+        elif self._job is not None and self._going is not None:
+            self._leave(t1_ns, error, self._job, self._going)
+        else:
+            self._release()
+
+    def _leave(self, t1_ns: int, error: BaseException | None, job: BodyJob, going: lane.Going) -> None:
+        self._job = None
+        try:
+            job.mark("end", t_ns=t1_ns, metrics=self._numbers(self.metrics))
+        except OSError as fault:
+            self._say(f"its metrics could not be written: {fault}")
+        try:
+            job.leave(t1_ns, *_judged(error))
+            self.record = going.record()
+        except (EnergyError, OSError, RuntimeError) as fault:
+            self._lose(str(fault))
+        finally:
+            self._release()
+        for block in (self, *self._inner):
+            block._settle(self.record)
+        if self.record is not None and self._folder is not None and not self._quiet:
+            from energy_plugin.receipt import line
+
+            print(f"wattwhy: {line(self.record, self._folder)}", file=sys.stderr)
+
+    def _release(self) -> None:
+        with lane.HERE.lock:
+            if lane.HERE.owner is self:
+                lane.HERE.owner = None
+
+    def _lose(self, why: str) -> None:
+        self.status, self.reason = "unavailable", why
+        self._say(f"NOT MEASURED: {why}")
+
+    def _say(self, text: str) -> None:
+        print(f"wattwhy: {self.name}: {text}", file=sys.stderr)
+
+    # --- a block within another ---------------------------------------------------------------
+
+    def _leave_inner(self, t1_ns: int) -> None:
+        outer = self._outer
+        assert outer is not None
+        name = outer._phase(self.name, self._t0_ns, t1_ns, inner=self)
+        if name is None:
+            self.status = "unavailable"
+            self.reason = f"it outlived {outer.name}, which has the meters, or that holds {MOST_INNER} blocks"
+        else:
+            self.status, self.window = "pending", f"phase:{name}"
+            self.reason = f"answered when {outer.name} ends"
+
+    def _phase(self, name: str, t0_ns: int, t1_ns: int, inner: Block | None = None) -> str | None:
+        """Write a phase; the name that it got, None where this block takes none any more."""
+        with lane.HERE.lock:
+            if self._job is None or len(self._inner) >= MOST_INNER:
+                return None
+            again = itertools.chain([name], (f"{name}#{n}" for n in itertools.count(2)))
+            own = next(one for one in again if one not in self._phases)
+            self._phases.add(own)
+            if inner is not None:
+                self._inner.append(inner)
+            with contextlib.suppress(OSError):
+                self._job.mark("phase", name=own, start_ns=max(t0_ns, self._t0_ns), t_ns=t1_ns)
+            return own
+
+    def _settle(self, record: Record | None) -> None:
+        """Take the numbers from the record."""
+        from energy_plugin.receipt import of_window
+
+        if record is None:
+            self.status, self.reason = "unavailable", self.reason or "the surrounding block was not kept"
+            return
+        self.record = record
+        whole, estimates = of_window(record, self.window)
+        self.status, self.reason = whole.status, whole.reason
+        self.energy_j, self.lo_j, self.hi_j = whole.joules, whole.lo_j, whole.hi_j
+        self.estimates_j = {n: e.joules for n, e in estimates.items() if e.joules is not None}
+        self.shared_with = tuple(record.provenance.get("shared_with", ()))
+
+    # --- marks ----------------------------------------------------------------------------------
+
+    def epoch(self, loss: float | None = None, **metrics: float) -> None:
+        """Say that an epoch ended: it is measured by itself, from the end of the one before.
+
+        Args:
+            loss: its mean loss, for the convergence epoch.
+            metrics: what else is known now.
+        """
+        now_ns = time.monotonic_ns()
+        start_ns, self._epoch_ns = self._epoch_ns, now_ns
+        self._epochs += 1
+        if self._outer is not None:
+            self._outer._phase(f"{self.name}/epoch:{self._epochs}", start_ns, now_ns)
+        elif self._job is not None:
+            fields: dict[str, Any] = {"number": self._epochs, "start_ns": start_ns, "t_ns": now_ns}
+            fields |= self._numbers({} if loss is None else {"loss": loss})
+            with contextlib.suppress(OSError):  # a full disk is told at the end
+                self._job.mark("epoch", **fields, metrics=self._numbers(metrics))
+
+    def split(self, name: str) -> None:
+        """Say that a part ended and what it was: since the last ``split``, or since the begin.
+
+        Epochs that follow begin here, so that what was done before them is none of theirs.
+        """
+        now_ns = time.monotonic_ns()
+        start_ns, self._split_ns, self._epoch_ns = self._split_ns, now_ns, now_ns
+        if self._outer is not None:
+            self._outer._phase(f"{self.name}/{name}", start_ns, now_ns)
+        else:
+            self._phase(name, start_ns, now_ns)
+
+    def _numbers(self, values: Mapping[str, object]) -> dict[str, float | None]:
+        """Each as a float; None where it is not finite. What is no number is left out, and said."""
+        found: dict[str, float | None] = {}
+        for name, value in values.items():
+            try:
+                number = float(value)  # type: ignore[arg-type]
+            except (TypeError, ValueError, OverflowError):
+                self._say(f"{name} = {value!r} is no number and is not recorded")
+                continue
+            found[str(name)] = number if math.isfinite(number) else None
+        return found
+
+    # --- afterwards -----------------------------------------------------------------------------
+
+    def energy_of(self, window: str) -> float | None:
+        """Joules of a window by its name (``epoch:3``, ``phase:load``), None where unavailable."""
+        from energy_plugin.receipt import of_window
+
+        return of_window(self.record, window)[0].joules if self.record is not None else None
+
+    def summary(self) -> str:
+        """The table of readings, as text of some lines."""
+        from energy_plugin.receipt import table
+
+        if self.record is None or self._folder is None:
+            return f"{self.name}: {self.status}{f': {self.reason}' if self.reason else ''}"
+        return "\n".join(table(self.record, self._folder))
+
+    # --- as a decorator -------------------------------------------------------------------------
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Measure every call of *function*; the last call's block is its attribute ``measured``.
+
+        Raises:
+            TypeError: a generator, whose work happens after its call.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__qualname__} is a generator: measure what consumes it")
+        if (code := getattr(function, "__code__", None)) is not None:
+            self._facts = {**self._facts, "file": code.co_filename, "line": code.co_firstlineno}
+        wrapper: Any
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with self._again() as wrapper.measured:
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+                with self._again() as wrapper.measured:
+                    return function(*args, **kwargs)
+
+        wrapper.measured = None
+        return wrapper  # type: ignore[no-any-return]
+
+    def _again(self) -> Block:
+        """A fresh block like this one: calls may be nested, and go on in several threads."""
+        block = Block(self.name, self._values, self._find_lane, quiet=self._quiet, facts=self._facts)
+        block.metrics = dict(self.metrics)
+        return block
+
+
+def _judged(error: BaseException | None) -> tuple[int, str]:
+    """Exit code and reason of a body that ended so."""
+    match error:
+        case None:
+            return 0, ""
+        case SystemExit():
+            code = error.code
+            return (code, "") if isinstance(code, int) else (int(code is not None), "")
+        case KeyboardInterrupt():
+            return 1, "interrupted"
+        case _:
+            first = next(iter(str(error).splitlines()), "")
+            return 1, f"exception: {type(error).__name__}: {first}"
+
+
+@overload
+def measure(name: Callable[P, R]) -> Callable[P, R]: ...
+@overload
+def measure(
+    name: str | None = None,
+    *,
+    values: Mapping[str, object] | None = None,
+    meters: str | Sequence[str] | None = None,
+    results: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Block: ...
+def measure(
+    name: Any = None,
+    *,
+    values: Mapping[str, object] | None = None,
+    meters: str | Sequence[str] | None = None,
+    results: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Any:
+    """Measure a block or every call of a function with the meters of a ``pytest`` session.
+
+    Meters are probed once a process. All blocks of a process go into one folder below *results*, each
+    with its record; the options of the first one hold until others are given.
+
+    Args:
+        name: of the model column; the same name with the same values is a replicate.
+        values: numbers become hyperparameters (``hyperparam_*``), the rest is kept in the record.
+        meters: names, such as ``"nvml,rapl"``; all that may be there by default.
+        results: folder that receives the session, ``results`` by default.
+        quiet: print nothing but what went wrong.
+        options: others of ``pytest --help`` without ``--energy-``: ``tdp="cpu=65"``, ``strict=True``,
+            ``idle=5`` (an idle baseline of five seconds before the first block, for net joules).
+
+    Returns:
+        A :class:`Block`, to be used as ``with measure("train") as m:`` or ``@measure("train")``.
+
+    Raises:
+        UsageError: an option or a name cannot be used.
+    """
+    if callable(name):
+        return measure(name.__qualname__)(name)
+    given = {**options}
+    given |= {} if meters is None else {"meters": meters if isinstance(meters, str) else ",".join(meters)}
+    given |= {} if results is None else {"results": str(results)}
+    caller = sys._getframe(1)
+    facts = {"file": caller.f_code.co_filename, "line": caller.f_lineno, "cwd": str(Path.cwd())}
+    if name is None:
+        name = Path(sys.argv[0]).stem or "python"
+    return Block(name, values or {}, lambda: lane.HERE.lane(given), quiet=quiet, facts=facts)

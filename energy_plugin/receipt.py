@@ -1,0 +1,129 @@
+"""What one measured run is told in, right after it: one line, or a table of its readings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy_plugin.record.baseline import net
+from energy_plugin.record.record import Total, total
+from energy_plugin.terminal import joules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from energy_plugin.record.record import Record
+    from energy_plugin.record.trace import Reading
+
+HEAD = ("channel", "meter", "gross", "net of idle", "bounds", "status", "source")
+
+
+def line(record: Record, folder: Path) -> str:
+    """One honest line: joules or why there are none, seconds, failure, who else measured, where."""
+    name = record.case.programs[0].model
+    whole = record.total()
+    parts = [seconds(record.duration_s)]
+    if whole.joules is None:
+        parts.append(f"no joules measured: {reason(whole)}")
+        parts += [f"about {_joules(e.joules)} by {n}" for n, e in record.estimates().items() if e.joules]
+    else:
+        parts.insert(
+            0, f"{_joules(whole.joules)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}"
+        )
+    if not record.success:
+        parts.append(f"FAILED, {record.failure.split(': ', 1)[-1]}")
+    parts += strangers(record)
+    if record.simulated:
+        parts.append(f"SIMULATED hardware: {record.simulated}")
+    return f"{name}: {'; '.join(parts)}; {folder / record.experiment_id}"
+
+
+def seconds(value: float) -> str:
+    """Three figures of short times, tenths of long ones."""
+    return f"{value:.1f} s" if value >= 100 else f"{value:.3g} s"
+
+
+def reason(whole: Total) -> str:
+    """Why a total has no joules, each code once, and what tells the mend."""
+    codes = dict.fromkeys(part.rpartition(" ")[2] for part in whole.reason.split("; "))
+    return f"{', '.join(codes)} (wattwhy doctor says how to mend it)"
+
+
+def strangers(record: Record) -> list[str]:
+    """Whoever measured on this host meanwhile, and GPU processes that were not the program's."""
+    found = []
+    if others := record.provenance.get("shared_with"):
+        found.append(f"SHARED: also measured here meanwhile: {', '.join(others)}")
+    if foreign := record.provenance.get("foreign_gpu_processes"):
+        names = ", ".join(dict.fromkeys(f"{p['name']} (pid {p['pid']})" for p in foreign))
+        found.append(f"SHARED: other processes on the GPU: {names}")
+    return found
+
+
+def table(record: Record, folder: Path) -> Iterator[str]:
+    """Every reading of the whole run, the totals, and where the files are."""
+    program = record.case.programs[0]
+    values = ", ".join(f"{name}={value!r}" for name, value in program.values.items())
+    code = record.outcomes[0].exit_code
+    ended = "not started" if code is None else f"exit code {code}"
+    yield f"{program.model}{f' ({values})' if values else ''}: {seconds(record.duration_s)}, {ended}"
+    mine = [r for r in record.readings if r.window.name == record.whole]
+    yield from _columns([HEAD, *(_row(r) for r in mine if r.joules is not None)])
+    if dead := [f"{r.meter} {r.channel}: {r.reason}" for r in mine if r.joules is None]:
+        yield f"unavailable: {', '.join(dict.fromkeys(dead))}"
+    whole = record.total()
+    if whole.joules is None:
+        yield f"NO JOULES MEASURED: {reason(whole)}; what is said of joules above is estimated"
+    else:
+        yield f"total: {_joules(whole.joules)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}"
+    for name, estimate in record.estimates().items():
+        if estimate.joules is not None:
+            yield f"estimate of {name}: {_joules(estimate.joules)}"
+    if epochs := record.outcomes[0].epochs:
+        yield f"{len(epochs)} epochs, each with its own readings"
+    yield from strangers(record)
+    if not record.success:
+        yield f"FAILED: {record.failure.split(': ', 1)[-1]}"
+    yield f"files: {folder / record.experiment_id}"
+
+
+def of_window(record: Record, window: str) -> tuple[Total, dict[str, Total]]:
+    """Total of the direct meters, and of each estimator, in a window by its name."""
+    mine = [reading for reading in record.readings if reading.window.name == window]
+    models = sorted({r.meter for r in mine if r.kind == "model"})
+    estimates = {m: total(r for r in mine if r.meter == m and r.kind == "model") for m in models}
+    direct = [r for r in mine if r.kind == "direct"]
+    if direct:
+        return total(direct), estimates
+    # Dead channels have a reading of the whole run only, with the reason.
+    return Total(status="unavailable", reason=record.total().reason), estimates
+
+
+def _row(reading: Reading) -> tuple[str, ...]:
+    bounds = "" if reading.lo_j is None else f"[{reading.lo_j:.4g}, {reading.hi_j:.4g}] J"
+    above = net(reading)
+    known = "" if above.joules is None else f"{_joules(above.joules)} ± {above.unc_j or 0.0:.2g}"
+    kind = "" if reading.kind == "direct" else " (model)"
+    return (
+        reading.channel,
+        reading.meter,
+        _joules(reading.joules or 0.0),
+        known,
+        bounds,
+        f"{reading.status}{f': {reading.reason}' if reading.reason else ''}",
+        f"{reading.source}{kind}",
+    )
+
+
+def _joules(value: float) -> str:
+    return joules(value) if value >= 0 else f"-{joules(-value)}"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows aligned; columns that are empty but for their title are left out."""
+    if len(rows) < 2:
+        return
+    kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+    widths = {i: max(len(row[i]) for row in rows) for i in kept}
+    for row in rows:
+        yield "  " + "  ".join(row[i].ljust(widths[i]) for i in kept).rstrip()
