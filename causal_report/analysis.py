@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from causal_report import (
     agreement,
     effects,
+    idle,
     net,
     pairing,
     power,
@@ -126,6 +127,7 @@ def _metering(sources: Sequence[Source], usable: Table, keys: set[tuple[str, str
     return Metering(
         runs=runs,
         models=net.models(runs),
+        idle=idle.channels(sources),
         channels=statuses.count(sources),
         traces=power.traces(sources, runs),
     )

@@ -107,8 +107,8 @@ class NetRun:
 
     Attributes:
         gross_j: all that the direct meters counted, with hard bounds.
-        net_j: gross less idle power times duration, for the channels whose idle power is known;
-            ``net_unc_j`` is its standard uncertainty from the baseline.
+        net_j: gross less idle power times duration; ``net_unc_j`` is its standard uncertainty, from
+            the baseline and the reading's edges, ``net_reason`` why there is none.
         tail_j: energy above idle in the ``tail_s`` seconds after the end; in neither of the two.
         methods: meter and method of each reading in the gross.
         origin: ``simulated`` or ``replayed`` where no sensor was read in this run; else empty.
@@ -126,6 +126,7 @@ class NetRun:
     hi_j: float | None
     net_j: float | None
     net_unc_j: float | None
+    net_reason: str
     idle_w: float | None
     idle_unc_w: float | None
     tail_j: float | None
@@ -165,11 +166,35 @@ class NetModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdleChannel:
+    """Idle power of one channel over all baselines of a session.
+
+    Attributes:
+        n: baselines taken; in ``known`` of them its power was seen, of the rest ``reasons`` say why not.
+        power_w: their median, ``lo_w`` to ``hi_w`` their range, ``unc_w`` the median of their standard
+            uncertainties.
+        seconds: watched in all.
+    """
+
+    session: str
+    meter: str
+    channel: str
+    n: int
+    known: int
+    power_w: float | None
+    lo_w: float | None
+    hi_w: float | None
+    unc_w: float | None
+    seconds: float
+    reasons: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
     """What became of one channel's readings in one kind of window, over all runs.
 
     Attributes:
-        window: ``process``, ``training``, ``epoch``, ``joint`` or ``idle``.
+        window: ``process``, ``training``, ``epoch``, ``joint``, ``idle`` or ``tail``.
         reasons: status, reason code and how many readings have both.
         covered: mean share of the window that samples cover, of the readings with joules.
         half_width_pct: median of half the bounds' width over the value, None without bounds.
@@ -207,7 +232,7 @@ class Line:
     Attributes:
         form: ``counter``: mean over each step, so that the area is the counter's energy; ``gauge``:
             what the sensor said; ``window``: one mean over all, since the meter knows no more.
-        points: (start_s, end_s, mean, least, most) of each step.
+        points: (start_s, end_s, mean, least, most) of each step; only a gauge has least and most.
     """
 
     meter: str
@@ -254,6 +279,7 @@ class Metering:
 
     runs: tuple[NetRun, ...] = ()
     models: tuple[NetModel, ...] = ()
+    idle: tuple[IdleChannel, ...] = ()
     channels: tuple[ChannelStatus, ...] = ()
     traces: tuple[PowerTrace, ...] = ()
     notes: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ def _run(key: tuple[str, str], row: Mapping[Hashable, Any], run: Run | None, sim
         hi_j=number("total_energy_hi_joules"),
         net_j=number("energy_net_joules"),
         net_unc_j=number("energy_net_uncertainty_joules"),
+        net_reason=text("energy_net_reason"),
         idle_w=number("idle_power_watts", "idle_watts"),
         idle_unc_w=number("idle_power_uncertainty_watts", "idle_unc_watts"),
         tail_j=number("energy_tail_joules"),

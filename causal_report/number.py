@@ -55,7 +55,7 @@ def span(low: float | None, high: float | None, show: Callable[[float | None], s
 def channel(name: str) -> str:
     """A channel's id with a GPU's UUID cut to its two ends."""
     head, _, uuid = name.partition("GPU-")
-    return name if len(uuid) < 16 else f"{head}GPU-{uuid[:8]}…{uuid[-4:]}"
+    return name if len(uuid) < 16 else f"{head}GPU-{uuid[:4]}…{uuid[-4:]}"
 
 
 def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:

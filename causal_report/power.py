@@ -11,8 +11,8 @@ from causal_report.pairing import part_of
 from causal_report.sources import trace as tracefile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Literal
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Literal
 
     from causal_report.metering import NetRun
     from causal_report.sources.source import Source
@@ -53,8 +53,8 @@ def traces(sources: Sequence[Source], runs: Sequence[NetRun]) -> tuple[PowerTrac
         if run.session not in folders:
             continue
         recorded = tracefile.read(folders[run.session] / run.experiment_id / "energy" / "trace.csv")
-        start_ns, windows = spans(sources, run.session, run.experiment_id)
-        made = panels(recorded, start_ns, windows)
+        start_ns, end_ns, windows = spans(sources, run.session, run.experiment_id)
+        made = panels(recorded, start_ns, windows, beside(sources, run.session, start_ns, end_ns))
         if not any(line.kind == "direct" and line.unit == "W" for panel in made for line in panel.lines):
             continue
         found.append(
@@ -86,8 +86,8 @@ def representative(runs: Sequence[NetRun]) -> tuple[tuple[NetRun, str], ...]:
     return tuple(sorted(seen.values(), key=lambda item: order.index(item[1])))
 
 
-def spans(sources: Sequence[Source], session: str, run: str) -> tuple[int, list[Span]]:
-    """Start of the first process in CLOCK_MONOTONIC ns, and every window that was asked for."""
+def spans(sources: Sequence[Source], session: str, run: str) -> tuple[int, int, list[Span]]:
+    """Start and end of the process in CLOCK_MONOTONIC ns, and every window that was asked for."""
     windows = {
         (str(r.get("program") or ""), str(r["window"]), int(r["t0_ns"]), int(r["t1_ns"]))
         for source in sources
@@ -96,14 +96,38 @@ def spans(sources: Sequence[Source], session: str, run: str) -> tuple[int, list[
     }
     starts = [t0 for _, name, t0, _ in windows if name in ("process", "joint")]
     start_ns = min(starts, default=min((w[2] for w in windows), default=0))
-    return start_ns, [
-        Span(name=name, program=program, start_s=(t0 - start_ns) / 1e9, end_s=(t1 - start_ns) / 1e9)
-        for program, name, t0, t1 in sorted(windows, key=lambda w: (w[2], -w[3], w[1]))
-    ]
+    end_ns = max((t1 for _, name, _, t1 in windows if name in ("process", "joint")), default=start_ns)
+    rests = beside(sources, session, start_ns, end_ns)
+    windows |= {("", str(b["name"]), int(b["t0_ns"]), int(b["t1_ns"])) for b in rests}
+    return (
+        start_ns,
+        end_ns,
+        [
+            Span(name=name, program=program, start_s=(t0 - start_ns) / 1e9, end_s=(t1 - start_ns) / 1e9)
+            for program, name, t0, t1 in sorted(windows, key=lambda w: (w[2], -w[3], w[1]))
+        ],
+    )
 
 
-def panels(recorded: Sequence[Trace], start_ns: int, windows: Sequence[Span]) -> tuple[Panel, ...]:
-    """One panel for each direct channel and unit; what estimators say lies in that of its part."""
+def beside(sources: Sequence[Source], session: str, start_ns: int, end_ns: int) -> list[Mapping[str, Any]]:
+    """The baseline right before a run and the one right after it, where they are near."""
+    taken = [b for s in sources if s.name == session for b in s.baselines if b.get("t1_ns")]
+    near_ns = int(BESIDE_S * 1e9)
+    before = [b for b in taken if start_ns - near_ns < int(b["t1_ns"]) <= start_ns]
+    after = [b for b in taken if end_ns <= int(b["t0_ns"]) < end_ns + near_ns]
+    return [*before[-1:], *after[:1]]
+
+
+def panels(
+    recorded: Sequence[Trace],
+    start_ns: int,
+    windows: Sequence[Span],
+    rests: Sequence[Mapping[str, Any]] = (),
+) -> tuple[Panel, ...]:
+    """One panel for each direct channel and unit; what estimators say lies in that of its part.
+
+    Of a baseline beside the run its mean power is drawn.
+    """
     end_s = max((w.end_s for w in windows if w.name in ("process", "joint")), default=0.0)
     bounds = (-BESIDE_S, end_s + BESIDE_S)
     lines: dict[tuple[str, str], list[Line]] = {}
@@ -113,6 +137,9 @@ def panels(recorded: Sequence[Trace], start_ns: int, windows: Sequence[Span]) ->
             channel = trace.channel if own else _home(trace.channel, lines)
             if channel:
                 lines.setdefault((channel, line.unit), []).append(line)
+    for line, channel in _resting(rests, start_ns):
+        if (channel, "W") in lines:
+            lines[channel, "W"].append(line)
     faults = {
         channel: tuple(
             ((t_ns - start_ns) / 1e9, f"{t.meter}: {code}")
@@ -127,6 +154,24 @@ def panels(recorded: Sequence[Trace], start_ns: int, windows: Sequence[Span]) ->
         Panel(channel=c, unit=u, lines=tuple(lines[c, u]), faults=faults[c] if u == "W" else ())
         for c, u in ordered
     )
+
+
+def _resting(rests: Sequence[Mapping[str, Any]], start_ns: int) -> Iterator[tuple[Line, str]]:
+    for rest in rests:
+        span = ((int(rest["t0_ns"]) - start_ns) / 1e9, (int(rest["t1_ns"]) - start_ns) / 1e9)
+        for level in rest.get("levels", ()):
+            watts = level.get("power_w")
+            if watts is not None:
+                line = Line(
+                    meter=str(level["meter"]),
+                    quantity="idle_w",
+                    unit="W",
+                    form="window",
+                    kind="direct",
+                    points=((*span, watts, watts, watts),),
+                    samples=2,
+                )
+                yield line, str(level["channel"])
 
 
 def _rank(channel: str) -> tuple[int, str]:
@@ -144,10 +189,13 @@ def _home(channel: str, lines: dict[tuple[str, str], list[Line]]) -> str:
 def _lines(trace: Trace, start_ns: int, bounds: tuple[float, float]) -> Iterator[Line]:
     for quantity, raw in trace.values.items():
         points = [((t - start_ns) / 1e9, value) for t, value in raw]
-        form: Literal["counter", "gauge", "window"] = "window" if trace.form == "window" else "counter"
+        # Two samples know one mean, whatever the meter calls itself; perf's intervals know more.
+        form: Literal["counter", "gauge", "window"] = "window" if len(points) <= 2 else "counter"
         if quantity in RATES:
-            least_s = 0.0 if form == "window" else TICKS * trace.tick_s
-            made, unit = binned(list(rates(points, trace.tick_s)), bounds, least_s), RATES[quantity]
+            least_s = 0.0 if trace.form == "window" else TICKS * trace.tick_s
+            steps = binned(list(rates(points, trace.tick_s)), bounds, least_s)
+            # Least and most of a counter's step would be those of single ticks, which a poll blurs.
+            made, unit = tuple((a, b, mean, mean, mean) for a, b, mean, _, _ in steps), RATES[quantity]
         elif quantity in GAUGES and any(value != points[0][1] for _, value in points):
             made, unit, form = binned(list(_held(points)), bounds, 0.0), GAUGES[quantity], "gauge"
         else:

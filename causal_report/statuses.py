@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Reading = Mapping[str, Any]
 
-WINDOWS = ("process", "joint", "training", "epoch", "idle")
+WINDOWS = ("process", "joint", "training", "epoch", "idle", "tail")
 KINDS = ("direct", "model")
 
 

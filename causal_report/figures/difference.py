@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.figures.scale import Scale, padded
+from causal_report.figures.scale import Scale, padded, ticks
 from causal_report.figures.scatter import SHAPES
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WIDTH, TOP, GAP, LEFT, RIGHT = 720, 24, 58, 62, 10
 UPPER, LOWER, BETWEEN, AXIS = 190, 150, 34, 40
 MOST_COLUMNS, MOST_PAIRS = 3, 400
+WORTH = ("mains", "cpu", "gpu", "total", "ram")
+"""Which parts are drawn first where there is no room for all."""
+FAR = 4.0
 LEAST_RATIO = 1.02
 """The lower axis shows at least this much disagreement either way."""
 
@@ -82,11 +85,11 @@ class Differences:
 def differences(
     found: Sequence[Agreement], parts: Mapping[str, str], names: Mapping[str, str]
 ) -> Differences | None:
-    """The parts with the most pairs, :data:`MOST_COLUMNS` at most; None where there are no pairs."""
+    """The parts that say most, :data:`MOST_COLUMNS` of them; None where there are no pairs."""
     drawn = [a for a in found if any(p.estimate_j > 0 for p in a.pairs)]
     order = list(dict.fromkeys(a.part for a in drawn))
-    # The total says least where its parts are shown; what stands against the mains says most.
-    chosen = sorted(order, key=lambda part: (part == "total", part != "mains"))[:MOST_COLUMNS]
+    chosen = sorted(order, key=lambda part: WORTH.index(part) if part in WORTH else len(WORTH))
+    chosen = chosen[:MOST_COLUMNS]
     chosen = [part for part in order if part in chosen]
     if not chosen:
         return None
@@ -146,8 +149,13 @@ def _column(
         level=level(1.0),
         x_ticks=tuple((across(v), number.energy(v)) for v in across.ticks(wanted)),
         y_ticks=tuple((up(v), number.energy(v)) for v in up.ticks(5)),
-        low_ticks=tuple((level(v), f"{v:g}") for v in level.ticks(5)),
+        low_ticks=tuple((level(v), f"{v:g}") for v in _ratio_ticks(level)),
     )
+
+
+def _ratio_ticks(scale: Scale) -> tuple[float, ...]:
+    """Powers of ten say nothing where all ratios are close together."""
+    return scale.ticks(5) if scale.high / scale.low > FAR else ticks(scale.low, scale.high, 5)
 
 
 def _thinned(pairs: Sequence[Pair]) -> list[Pair]:

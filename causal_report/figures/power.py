@@ -18,6 +18,7 @@ TALL, SMALL, GAP, AXIS, HEAD = 92, 54, 12, 40, 16
 COLOURS = {"perf": 0, "rapl": 1, "nvml": 2, "wall": 3, "codecarbon": 4, "calculator": 5, "usage": 5}
 """Each meter keeps its colour in every panel; others share the last."""
 HEADROOM = 1.06
+KINDS = ("idle", "process", "training", "epoch", "tail")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def _plot(panel: Panel, across: Scale, top: float, bottom: float) -> Plot:
     return Plot(
         top=top,
         bottom=bottom,
-        label=f"{number.channel(panel.channel)}, {panel.unit}",
+        label=f"{number.channel(panel.channel).replace('program:', 'program ')}, {panel.unit}",
         ticks=tuple((up(v), f"{v:,g}") for v in up.ticks(4 if bottom - top > SMALL else 3)),
         lines=tuple(_drawn(line, across, up) for line in lines),
         faults=tuple((across(t), words) for t, words in panel.faults if across.low <= t <= across.high),
@@ -152,17 +153,14 @@ def _band(line: Line, across: Scale, up: Scale) -> str:
 
 def _shades(spans: Sequence[Span], across: Scale) -> list[Shade]:
     found: list[Shade] = []
+    if across.low < 0 and not any(s.name.startswith("idle") and s.start_s < 0 for s in spans):
+        found.append(_shade("idle", across.low, 0.0, "before the start", across))
     for span in spans:
         kind = "idle" if span.name.startswith("idle") else span.name.split(":")[0]
         start, end = max(span.start_s, across.low), min(span.end_s, across.high)
-        if kind not in ("idle", "process", "training", "epoch") or end <= start:
+        if kind not in KINDS or end <= start:
             continue
         found.append(_shade(kind, start, end, span.name, across, odd=span.name.endswith(tuple("13579"))))
-    end = max((s.end_s for s in spans if s.name in ("process", "joint")), default=across.high)
-    rests = [s.start_s for s in spans if s.name == "idle:after" and s.start_s >= end]
-    after = min(rests, default=across.high)
-    if min(after, across.high) > end:
-        found.append(_shade("tail", end, min(after, across.high), "after the end", across))
     return found
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from causal_report.metering import Agreement
 
-WIDTH, LEFT, RIGHT, TOP, ROW, AXIS = 720, 190, 24, 8, 40, 44
+WIDTH, RIGHT, TOP, ROW, AXIS = 720, 24, 8, 40, 44
+CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 190, 340
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,24 +50,26 @@ def strips(
     if not shown:
         return None
     low, high = padded([*(r for a in shown for r in a.ratios), 0.9, 1.1], log=True)
-    scale = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT, log=True)
+    labels = [_label(a, parts, names or {}) for a in shown]
+    left = min(MOST_LEFT, max(LEAST_LEFT, round(max(map(len, labels)) * CHARACTER) + 14))
+    scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT, log=True)
     bottom = TOP + ROW * len(shown)
     return Strips(
         width=WIDTH,
         height=bottom + AXIS,
-        left=LEFT,
+        left=left,
         bottom=bottom,
-        strips=tuple(
-            _strip(a, scale, TOP + ROW * (i + 0.5), parts, names or {}) for i, a in enumerate(shown)
-        ),
+        strips=tuple(_strip(a, scale, TOP + ROW * (i + 0.5), labels[i]) for i, a in enumerate(shown)),
         ticks=tuple((scale(v), f"{v:g}") for v in scale.ticks(7)),
         agreement=scale(1.0),
     )
 
 
-def _strip(
-    found: Agreement, scale: Scale, y: float, parts: Mapping[str, str], names: Mapping[str, str]
-) -> Strip:
+def _label(found: Agreement, parts: Mapping[str, str], names: Mapping[str, str]) -> str:
+    return f"{names.get(found.estimator, found.estimator)}, {parts.get(found.part, found.part)}"
+
+
+def _strip(found: Agreement, scale: Scale, y: float, label: str) -> Strip:
     ratio = found.ratio or 1.0
     lo, hi = (
         ratio if bound is None else max(1 + bound / 100, scale.low)
@@ -74,13 +77,12 @@ def _strip(
     )
     # runs are spread over three lanes in their order, so that equal ratios stay visible
     marks = tuple((scale(r), round(y + 5 * (i % 3 - 1), 1)) for i, r in enumerate(found.ratios))
-    name, part = names.get(found.estimator, found.estimator), parts.get(found.part, found.part)
     return Strip(
         y=y,
-        label=f"{name}, {part}",
+        label=label,
         marks=marks,
         mean=scale(ratio),
         lo=scale(lo),
         hi=scale(hi),
-        words=f"{name}, {part}: mean {ratio:.2f} over {found.n} runs",
+        words=f"{label}: mean {ratio:.2f} over {found.n} runs",
     )

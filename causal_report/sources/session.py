@@ -43,6 +43,7 @@ def read(folder: Path) -> Source:
         sha256=digest(table),
         readings=tuple(readings),
         facts=facts,
+        baselines=tuple(e["baseline"] for e in events if e.get("event") == "idle"),
         complete=_ended(events) and facts.get("complete", True) is True,
         planned=facts.get("planned"),
         done=len(done),

@@ -35,6 +35,7 @@ class Source:
         frame: one row a measured program; key (experiment_id, timestamp, role).
         readings: flat readings with the ``experiment_id`` they belong to; empty for a bare table.
         facts: the content of session.json; empty for a bare table.
+        baselines: the session's own measurements of the machine at rest, in order.
         complete: every planned case was run and the session ended by itself.
         planned: cases planned, None where nobody recorded it.
         sha256: digest of the table file.
@@ -48,6 +49,7 @@ class Source:
     sha256: str
     readings: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    baselines: tuple[Mapping[str, Any], ...] = ()
     complete: bool = True
     planned: int | None = None
     done: int = 0
