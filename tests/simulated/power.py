@@ -157,6 +157,29 @@ class Swing:
         return f"swing {self.amplitude_w} {self.period_s}"
 
 
+def term_of(line: str) -> Term:
+    """The term that wrote this line."""
+    kind, *rest = line.split()
+    v = [float(word) for word in rest]
+    if kind == "const":
+        return Segment(start_s=v[0], end_s=v[1], power_w=v[2])
+    if kind == "square":
+        return Segment(start_s=v[0], end_s=v[1], power_w=v[2], period_s=v[3], duty=v[4])
+    if kind == "burst":
+        return Burst(
+            start_s=v[0], end_s=v[1], power_w=v[2], on_s=v[3], period_s=v[4], jitter_s=v[5], seed=int(v[6])
+        )
+    if kind == "ramp":
+        return Ramp(start_s=v[0], end_s=v[1], from_w=v[2], to_w=v[3])
+    if kind == "sine":
+        return Sine(start_s=v[0], end_s=v[1], power_w=v[2], amplitude_w=v[3], period_s=v[4])
+    if kind == "drift":
+        return Drift(start_s=v[0], end_s=v[1], rate_w_s=v[2])
+    if kind == "swing":
+        return Swing(amplitude_w=v[0], period_s=v[1])
+    raise ValueError(f"no such term: {line!r}")
+
+
 class Work(NamedTuple):
     """Live work of one process: from ``begin_ns`` to ``end_ns`` (infinite while it lasts)."""
 
@@ -165,6 +188,7 @@ class Work(NamedTuple):
     pid: int
     power_w: float
     device: int
+    tied: bool
 
     def energy_j(self, t_ns: float) -> float:
         """Joules up to *t_ns*."""
@@ -181,7 +205,8 @@ def works(path: Path) -> list[Work]:
             break
         if mark in ("B", "L"):
             begin, pid, watts, *device = rest
-            found.append(Work(int(begin), math.inf, int(pid), float(watts), int(device[0]) if device else 0))
+            where = int(device[0]) if device else 0
+            found.append(Work(int(begin), math.inf, int(pid), float(watts), where, mark == "L"))
         elif mark == "E":
             _end(found, int(rest[0]), int(rest[1]), int(rest[2]) if len(rest) > 2 else 0)
     return found
