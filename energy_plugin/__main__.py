@@ -13,6 +13,9 @@ from energy_plugin.errors import EnergyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MOST_S = 3600.0
+"""No phase of ``doctor --measure`` is longer."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run the command; errors meant for the user end with exit code 2."""
@@ -39,12 +42,35 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wattwhy", description="What training costs, and why.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="each meter: alive, or why not and how to mend it")
+    doctor.add_argument("--meters", default="auto", metavar="LIST", help="by name, comma-separated")
     doctor.add_argument("--tdp", default="", metavar="cpu=W,gpu=W", help="for the calculator")
+    doctor.add_argument(
+        "--wall",
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="a plug, or NAME=command:CMD",
+    )
+    doctor.add_argument("--sysfs", default="", metavar="DIR", help="where the host's /sys is mounted")
     doctor.add_argument("--strict", action="store_true", help="exit code 1 when no direct meter lives")
+    doctor.add_argument(
+        "--measure",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="watch S seconds idle and S seconds with every processor busy, every living meter side by side",
+    )
     doctor.set_defaults(run=_doctor)
     listing = commands.add_parser("list", help="models and their hyperparameters")
     listing.add_argument("--images", type=Path, default=None, help="folder like images/")
     listing.set_defaults(run=_list)
+    run = commands.add_parser(
+        "run",
+        help="run and measure any command: wattwhy run --set batch_size=32 -- python train.py",
+        epilog="the command follows --; its exit code, terminal and signals pass through",
+    )
+    _add_run_arguments(run)
+    run.set_defaults(run=_run)
     report = commands.add_parser("report", help="analyse sessions: python -m causal_report")
     report.add_argument("arguments", nargs=argparse.REMAINDER, help="see python -m causal_report --help")
     report.set_defaults(run=_report)
@@ -93,6 +119,37 @@ def _add_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action.set_defaults(run=_images, action=name)
 
 
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", default="", help="what the report calls it; default: the script's name")
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="hyperparameters that this run has, for the table and the report",
+    )
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run it so often; default 1")
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder for the session")
+    parser.add_argument(
+        "--join",
+        type=Path,
+        default=None,
+        metavar="SESSION",
+        help="add to an earlier session of runs, such as results/latest, instead of making a new one",
+    )
+    parser.add_argument("--meters", default="auto", metavar="LIST", help="such as rapl,nvml; default all")
+    parser.add_argument("--timeout", type=float, default=0.0, metavar="S", help="end it after so long")
+    parser.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other --energy-NAME option of pytest, such as tdp=cpu=65 or idle=0; repeatable",
+    )
+
+
 def _images(arguments: argparse.Namespace) -> int:
     from energy_plugin.run.imagecommands import ACTIONS
 
@@ -113,10 +170,21 @@ def _clean(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from energy_plugin import doctor
-    from energy_plugin.meters.select import make_meters
-    from energy_plugin.options import METERS, read_tdp
+    from energy_plugin.errors import UsageError
+    from energy_plugin.meters.select import meters_of
+    from energy_plugin.options import plain_options
 
-    return doctor.run(make_meters(METERS, tdp=read_tdp(arguments.tdp)), sys.stdout, strict=arguments.strict)
+    if not 0 <= arguments.measure <= MOST_S:
+        raise UsageError(f"--measure {arguments.measure:g}: give seconds, {MOST_S:g} at most")
+    given = {name: getattr(arguments, name) for name in ("meters", "tdp", "wall", "sysfs")}
+    options = plain_options(given, Path.cwd())
+    return doctor.run(meters_of(options), sys.stdout, strict=arguments.strict, measure_s=arguments.measure)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from energy_plugin.command import run
+
+    return run(arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""One table of options: it makes the command line, the ini twins, the docs and frozen Options."""
+"""From the table of options to the command line, the ini twins and frozen, checked Options."""
 
 from __future__ import annotations
 
@@ -7,177 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from energy_plugin.errors import UnknownNameError, UsageError
+from energy_plugin.meters.wall_targets import read_walls
+from energy_plugin.optiontable import BY_NAME, LEAST_MEMORY_GIB, METERS, OPTIONS, Option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pytest
 
-EXECUTORS = ("local", "docker")
-METERS = ("perf", "nvml", "codecarbon", "calculator")
-REPORTS = ("auto", "always", "never")
-LEAST_MEMORY_GIB = 1 / 64
-"""A container with less does not even start."""
-ORDERS = ("blocks", "declared")
-VALUES = (
-    "auto",
-    "total_energy_joules",
-    "energy_cpu_total_joules",
-    "energy_gpu_total_joules",
-    "estimate_codecarbon_joules",
-    "estimate_calculator_joules",
-    "duration_seconds",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One row of the table; ``kind`` is ``text``, ``list`` (repeatable), ``int``, ``float`` or ``flag``."""
-
-    name: str
-    kind: str
-    default: Any
-    help: str
-    metavar: str | None = None
-    choices: tuple[str, ...] | None = None
-
-    @property
-    def flag(self) -> str:
-        """Spelling on the command line."""
-        return f"--energy-{self.name}"
-
-    @property
-    def ini(self) -> str:
-        """Spelling in pytest's configuration file."""
-        return f"energy_{self.name.replace('-', '_')}"
-
-
-OPTIONS = (
-    Option(name="executor", kind="text", default="local", help="where programs run", choices=EXECUTORS),
-    Option(
-        name="meters",
-        kind="text",
-        default="auto",
-        metavar="LIST",
-        help=f"meters by name, comma-separated, of: {', '.join(METERS)}; auto is all of them",
-    ),
-    Option(
-        name="strict", kind="flag", default=False, help="stop before the first run if a chosen meter is dead"
-    ),
-    Option(
-        name="results", kind="text", default="results", metavar="DIR", help="folder that receives the session"
-    ),
-    Option(
-        name="report", kind="text", default="auto", help="analyse at the end of the session", choices=REPORTS
-    ),
-    Option(
-        name="mutate",
-        kind="text",
-        default="",
-        metavar="NAMES",
-        help="hyperparameters (comma-separated, or all) for designs declared with from_options()",
-    ),
-    Option(name="runs", kind="int", default=1, metavar="N", help="runs of each mutation, for from_options()"),
-    Option(name="seed", kind="int", default=0, metavar="N", help="seed of drawn values and of the order"),
-    Option(name="plan", kind="flag", default=False, help="show what would run and for how long, then stop"),
-    Option(name="yes", kind="flag", default=False, help="run even if more than an hour is expected"),
-    Option(
-        name="retries",
-        kind="int",
-        default=2,
-        metavar="N",
-        help="new attempts after a failed training, at most",
-    ),
-    Option(
-        name="cooldown",
-        kind="float",
-        default=60.0,
-        metavar="S",
-        help="rest before each case where a GPU or wall meter lives, else none",
-    ),
-    Option(
-        name="timeout",
-        kind="float",
-        default=0.0,
-        metavar="S",
-        help="end a training after so many seconds, 0 never",
-    ),
-    Option(
-        name="order",
-        kind="text",
-        default="blocks",
-        help="seeded random blocks, or as declared",
-        choices=ORDERS,
-    ),
-    Option(name="images", kind="text", default="", metavar="DIR", help="folder of repositories like images/"),
-    Option(
-        name="data", kind="text", default="", metavar="DIR", help="your own data: one folder a repository"
-    ),
-    Option(
-        name="checkout",
-        kind="list",
-        default="",
-        metavar="REPOSITORY=DIR",
-        help="run the original project in DIR in place of our program of REPOSITORY; repeatable",
-    ),
-    Option(
-        name="weights",
-        kind="text",
-        default="",
-        metavar="DIR",
-        help="pretrained weights to start from: DIR/<repository>/<model>.pt",
-    ),
-    Option(
-        name="limit",
-        kind="int",
-        default=0,
-        metavar="N",
-        help="use at most N training rows in every case, 0 all",
-    ),
-    Option(
-        name="gpus",
-        kind="text",
-        default="",
-        metavar="UUIDS",
-        help="GPUs a container sees (comma-separated); executor docker only",
-    ),
-    Option(
-        name="memory",
-        kind="float",
-        default=0.0,
-        metavar="GIB",
-        help="memory of a container, 0 nine tenths of the host's; executor docker only",
-    ),
-    Option(
-        name="cpus",
-        kind="float",
-        default=0.0,
-        metavar="N",
-        help="processors' worth of time of a container, 0 all; executor docker only",
-    ),
-    Option(
-        name="tdp",
-        kind="text",
-        default="",
-        metavar="cpu=W,gpu=W",
-        help="thermal design power for the calculator",
-    ),
-    Option(
-        name="replay",
-        kind="text",
-        default="",
-        metavar="FILE",
-        help="recorded session or readings instead of live meters",
-    ),
-    Option(
-        name="country", kind="text", default="", metavar="ISO", help="three letters, for derived CO2e only"
-    ),
-    Option(
-        name="value",
-        kind="text",
-        default="auto",
-        help="what pytest-benchmark sees of a case",
-        choices=VALUES,
-    ),
-)
+    from energy_plugin.meters.wall_targets import Target
 
 TYPES: dict[str, Any] = {"int": int, "float": float, "text": str}
 
@@ -203,6 +41,7 @@ class Options:
     yes: bool
     retries: int
     cooldown: float
+    idle: float
     timeout: float
     order: str
     images: Path | None
@@ -216,10 +55,15 @@ class Options:
     tdp: dict[str, float]
     replay: Path | None
     country: str
+    sysfs: Path | None
+    walls: tuple[Target, ...]
     value: str
 
 
-CARRIED = ("meters", "data", "weights", "gpus", "memory", "cpus", "timeout", "tdp", "checkout", "retries")
+CARRIED = (
+    "meters", "data", "weights", "gpus", "memory", "cpus", "timeout", "tdp", "sysfs", "wall", "checkout",
+    "retries",
+)  # fmt: skip
 """Options that decide what a run is or what is measured of it; a reproduction uses them again."""
 
 
@@ -234,7 +78,7 @@ def add_options(parser: pytest.Parser) -> None:
             # Checked in Options, with the valid choices and the nearest guess; None lets ini speak.
             group.addoption(
                 option.flag,
-                action="append" if option.kind == "list" else "store",
+                action="append" if option.kind in ("list", "lines") else "store",
                 default=None,
                 metavar=shown,
                 help=f"{option.help} ({option.default})",
@@ -251,13 +95,37 @@ def read_options(config: pytest.Config) -> Options:
     """
     values = {option.name: _value(config, option) for option in OPTIONS}
     root = Path(config.invocation_params.dir)
+    return _checked(values, root, _base(config, root, "results"))
+
+
+def plain_options(given: Mapping[str, Any], root: Path) -> Options:
+    """Options outside of pytest: *given* by name, defaults for the rest; relative folders are *root*'s.
+
+    Args:
+        given: such as ``{"meters": "nvml", "tdp": "cpu=65"}``; ``_`` and ``-`` in a name are one.
+        root: the folder that relative ones are in.
+
+    Raises:
+        UnknownNameError: there is no such option.
+        UsageError: a value of the wrong type or not among the choices.
+    """
+    named = {name.replace("_", "-"): value for name, value in given.items()}
+    for name in named:
+        if name not in {option.name for option in OPTIONS}:
+            raise UnknownNameError("option", name, [option.name for option in OPTIONS])
+    values = {o.name: _typed(o, named[o.name], o.name) if o.name in named else o.default for o in OPTIONS}
+    return _checked(values, root, root)
+
+
+def _checked(values: Mapping[str, Any], root: Path, base: Path) -> Options:
+    """What read_options and plain_options share; *base* is where relative results lie."""
     results = Path(values["results"]).expanduser()
     return Options(
         given={name: str(values[name]) for name in CARRIED if values[name] not in ("", 0, 0.0)},
         executor=values["executor"],
-        meters=_meters(values["meters"], values["replay"]),
+        meters=_meters(values["meters"], values["replay"], values["wall"]),
         strict=values["strict"],
-        results=results if results.is_absolute() else _base(config, root, "results") / results,
+        results=results if results.is_absolute() else base / results,
         report=values["report"],
         mutate=_names(values["mutate"]),
         runs=_at_least("runs", values["runs"], 1),
@@ -266,6 +134,7 @@ def read_options(config: pytest.Config) -> Options:
         yes=values["yes"],
         retries=_at_least("retries", values["retries"], 0),
         cooldown=_at_least("cooldown", values["cooldown"], 0.0),
+        idle=_at_least("idle", values["idle"], 0.0),
         timeout=_at_least("timeout", values["timeout"], 0.0),
         order=values["order"],
         images=_folder("images", values["images"], root),
@@ -277,6 +146,8 @@ def read_options(config: pytest.Config) -> Options:
         tdp=read_tdp(values["tdp"]),
         replay=_path(values["replay"], root),
         country=values["country"],
+        sysfs=_sysfs(values["sysfs"], root),
+        walls=read_walls(values["wall"].splitlines()),
         value=values["value"],
     )
 
@@ -287,12 +158,18 @@ def _value(config: pytest.Config, option: Option) -> Any:
     if given is None:
         given = config.getini(option.ini)
         where = f"ini {option.ini}"
+    return _typed(option, given, where)
+
+
+def _typed(option: Option, given: Any, where: str) -> Any:
     if given is None or given == "":
         return option.default
     if option.kind == "flag":
         return bool(given)
     if option.kind == "list":
         return given if isinstance(given, str) else ",".join(given)
+    if option.kind == "lines":
+        return given if isinstance(given, str) else "\n".join(given)
     try:
         value = TYPES[option.kind](given)
     except ValueError:
@@ -309,7 +186,7 @@ def _base(config: pytest.Config, root: Path, name: str) -> Path:
     return root if given or config.inipath is None else config.inipath.parent
 
 
-def _container(values: dict[str, Any]) -> dict[str, Any]:
+def _container(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of containers; without one they would say what nothing does."""
     checked = {
         "gpus": _names(values["gpus"]),
@@ -329,19 +206,25 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _meters(text: str, replay: str) -> tuple[str, ...]:
+def _meters(text: str, replay: str, wall: str) -> tuple[str, ...]:
+    """Names of meters; a plug that is named is read, whatever else is."""
     if replay and text == "auto":
-        return ("replay",)
-    names = METERS if text == "auto" else _names(text)
+        names: tuple[str, ...] = ("replay",)
+    else:
+        names = METERS if text == "auto" else _names(text)
     for name in names:
-        if name not in (*METERS, "replay"):
-            raise UnknownNameError("meter", name, (*METERS, "replay"))
+        if name not in (*METERS, *BY_NAME):
+            raise UnknownNameError("meter", name, (*METERS, *BY_NAME))
+    if wall and "wall" not in names:
+        names = (*names, "wall")
     if len(set(names)) < len(names) or ("replay" in names and len(names) > 1):
         # Two readings of one channel would be added up.
-        raise UsageError(f"--energy-meters {text}: name each meter once, and replay alone")
+        raise UsageError(f"--energy-meters {','.join(names)}: name each meter once, and replay alone")
     if "replay" in names and not replay:
         raise UsageError("--energy-meters replay needs --energy-replay FILE")
-    return tuple(names)
+    if "wall" in names and not wall:
+        raise UsageError("--energy-meters wall needs a plug to read: --energy-wall NAME=http://HOST")
+    return names
 
 
 def _at_least(name: str, value: Any, low: float) -> Any:
@@ -358,6 +241,13 @@ def _folder(name: str, text: str, root: Path) -> Path | None:
     path = _path(text, root)
     if path is not None and not path.is_dir():
         raise UsageError(f"--energy-{name} {text}: no such folder")
+    return path
+
+
+def _sysfs(text: str, root: Path) -> Path | None:
+    path = _folder("sysfs", text, root)
+    if path is not None and not any((path / part).is_dir() for part in ("class", "bus")):
+        raise UsageError(f"--energy-sysfs {text}: neither class/ nor bus/ is in it, so it is no /sys")
     return path
 
 

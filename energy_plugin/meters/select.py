@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from energy_plugin.clock import Clock
     from energy_plugin.meters.protocols import Meter
+    from energy_plugin.meters.wall_targets import Target
+    from energy_plugin.options import Options
 
-NAMES = ("perf", "rapl", "nvml", "codecarbon", "calculator", "replay")
+NAMES = ("perf", "rapl", "nvml", "wall", "zeus", "codecarbon", "calculator", "replay")
 SYSFS = Path("/sys")
 
 
@@ -26,6 +28,7 @@ def make_meters(
     country: str = "",
     gpus: Sequence[str] = (),
     sysfs: Path | None = None,
+    walls: Sequence[Target] = (),
     log: Path | None = None,
     clock: Clock | None = None,
 ) -> list[Meter]:
@@ -38,6 +41,7 @@ def make_meters(
         country: three-letter ISO code, for ``codecarbon``; without effect on joules.
         gpus: UUIDs that ``nvml`` reads; all when empty.
         sysfs: where the kernel's ``/sys`` is mounted, for ``perf`` and ``rapl``.
+        walls: the plugs and commands that ``wall`` reads.
         log: file for what CodeCarbon's helper writes.
         clock: the time all of them use.
 
@@ -68,6 +72,16 @@ def make_meters(
 
         return NvmlMeter(gpus=gpus, clock=clock)
 
+    def wall() -> Meter:
+        from energy_plugin.meters.wall import WallMeter
+
+        return WallMeter(walls, clock=clock)
+
+    def zeus() -> Meter:
+        from energy_plugin.meters.zeus import ZeusMeter
+
+        return ZeusMeter(clock=clock)
+
     def codecarbon() -> Meter:
         from energy_plugin.meters.codecarbon import CodeCarbonMeter
 
@@ -86,9 +100,22 @@ def make_meters(
         return ReplayMeter(replay, clock=clock)
 
     makers: dict[str, Callable[[], Meter]] = dict(
-        zip(NAMES, (perf, rapl, nvml, codecarbon, calculator, replayed), strict=True)
+        zip(NAMES, (perf, rapl, nvml, wall, zeus, codecarbon, calculator, replayed), strict=True)
     )
     for name in names:
         if name not in makers:
             raise UnknownNameError("meter", name, NAMES)
     return [makers[name]() for name in names]
+
+
+def meters_of(options: Options) -> list[Meter]:
+    """The meters that *options* choose, none of them probed yet; raises as :func:`make_meters`."""
+    return make_meters(
+        options.meters,
+        tdp=options.tdp,
+        replay=options.replay,
+        gpus=options.gpus,
+        country=options.country,
+        sysfs=options.sysfs,
+        walls=options.walls,
+    )

@@ -19,7 +19,7 @@ import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from energy_plugin.record import staircase
+from energy_plugin.record.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,21 +41,9 @@ CONTRADICTED = 2.0
 SUSPECT_AFTER_S = 5.0
 
 
-class Answer(NamedTuple):
-    """The part of a reading that comes from samples; the fields of the same names of ``Reading``."""
-
-    status: str = "unavailable"
-    reason: str = ""
-    joules: float | None = None
-    lo_j: float | None = None
-    hi_j: float | None = None
-    covered_s: float = 0.0
-    method: str = ""
-
-
 def is_display(trace: Trace) -> bool:
-    """Whether :func:`answer` is the one to ask."""
-    return trace.form == "power" or RESOLUTION in trace.gauges
+    """Whether :func:`answer` is the one to ask: a direct meter of displayed joules, or of power alone."""
+    return RESOLUTION in trace.gauges or (trace.form == "power" and trace.channel.kind == "direct")
 
 
 def answer(trace: Trace, window: Window) -> Answer:
@@ -70,7 +58,7 @@ def answer(trace: Trace, window: Window) -> Answer:
     trace = _near(trace, window)
     if trace.form == "power":
         return _by_power(trace, window)
-    runs = [_Run(trace, samples) for samples in staircase.runs_of(trace.samples)]
+    runs = [_Run(trace, samples) for samples in _rises(trace.samples)]
     pieces = [piece for run in runs if (piece := run.piece(window))]
     if not pieces:
         return Answer(reason=_why(trace, window, runs) or "not-covered")
@@ -101,6 +89,12 @@ def _near(trace: Trace, window: Window) -> Trace:
     return replace(trace, samples=trace.samples[first:last], gauges=gauges)
 
 
+def _rises(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
+    """Cut where the number went back: the device was set to zero, or lost what it had not stored."""
+    cuts = [i for i in range(1, len(samples)) if samples[i].joules < samples[i - 1].joules]
+    return [samples[a:b] for a, b in itertools.pairwise([0, *cuts, len(samples)]) if b > a]
+
+
 def idle_power(trace: Trace, window: Window) -> tuple[float, float] | None:
     """Mean of the power readings in *window* and its standard uncertainty, None for fewer than four."""
     inside = [w for t, w in trace.gauges.get(POWER, ()) if window.t0_ns <= t <= window.t1_ns]
@@ -111,26 +105,21 @@ def idle_power(trace: Trace, window: Window) -> tuple[float, float] | None:
 
 def _judged(trace: Trace, window: Window, whole: Answer, *, moved: bool) -> Answer:
     """Hold the counter against the power readings: one that stands still measures nothing."""
-    assert whole.joules is not None
-    assert whole.hi_j is not None
-    assert whole.lo_j is not None
+    lo_j, hi_j = whole.lo_j or 0.0, whole.hi_j or 0.0
     power = _integral(trace, window.t0_ns, window.t1_ns)
     if not power or power.covered_ns < window.t1_ns - window.t0_ns:
         return whole if moved else Answer(reason="below-resolution")
+    whole = whole._replace(power_j=power.joules)
     if not moved:
-        if power.joules > whole.hi_j:
+        if power.joules > hi_j:
             return _estimate(power, "frozen-counter")
         return whole._replace(
             status="estimated", reason="below-resolution", joules=power.joules, method="power-integral"
         )
-    if power.joules > CONTRADICTED * whole.hi_j and window.duration_s >= SUSPECT_AFTER_S:
-        still = whole.lo_j == 0.0
-        return (
-            _estimate(power, "frozen-counter")
-            if still
-            else whole._replace(status="partial", reason="power-mismatch")
-        )
-    if power.joules * CONTRADICTED < whole.lo_j and window.duration_s >= SUSPECT_AFTER_S:
+    long = window.duration_s >= SUSPECT_AFTER_S
+    if long and lo_j == 0 and power.joules > CONTRADICTED * hi_j:
+        return _estimate(power, "frozen-counter")
+    if long and not lo_j / CONTRADICTED <= power.joules <= hi_j * CONTRADICTED:
         return whole._replace(status="partial", reason="power-mismatch")
     return whole
 
