@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from energy_plugin.block import measure
     from energy_plugin.declare.collect import experiments
     from energy_plugin.declare.design import (
         defaults,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         one_at_a_time,
         orthogonal,
     )
+    from energy_plugin.measuring import measure
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
 
         return experiments
     if name == "measure":
-        from energy_plugin.block import measure
+        from energy_plugin.measuring import measure
 
         return measure
     if name in __all__:

@@ -1,23 +1,22 @@
-"""A block of code, measured: ``with energy_plugin.measure("name") as m`` and ``@measure("name")``."""
+"""A block of code that is measured, and what it cost."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import itertools
 import math
 import os
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from energy_plugin import lane
+from energy_plugin.calls import wrapped
 from energy_plugin.errors import EnergyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from energy_plugin.record.record import Record
@@ -31,14 +30,16 @@ MOST_INNER = 1000
 
 
 class Block:
-    """One block of code and, after its end, what it cost. Made by :func:`measure`.
+    """One block of code and, after its end, what it cost.
 
-    While another block of this process is measured, in whichever thread, a block is a window of that
-    one and gets its joules when that one ends: ``status`` is ``pending`` until then.
+    :func:`~energy_plugin.measuring.measure` and the fixture ``joules`` make it. While another block of
+    this process is measured, in whichever thread, a block is a window of that one and gets its joules
+    when that one ends: ``status`` is ``pending`` until then.
 
     Attributes:
         metrics: final metrics to record: set ``m.metrics["accuracy"] = 0.9`` before the end.
         record: everything that was recorded, None before the end or where it could not be kept.
+        folder: of the session, None before the begin and of a block within another.
         window: name of the record's window that holds this block.
         duration_s: seconds between begin and end, by this process's own clock.
         status: ``new``, ``running``, ``pending``, then that of ``energy_j``: ``measured``,
@@ -47,6 +48,7 @@ class Block:
         energy_j: joules of package, memory and GPUs by direct meters; None where unavailable.
         lo_j, hi_j: hard bounds of ``energy_j``.
         estimates_j: joules by estimator, such as ``{"codecarbon": 57.1}``; never in ``energy_j``.
+        result: what a function returned that was run by ``joules.measure``.
         shared_with: other measured runs on this host at the same time, by name and process id.
     """
 
@@ -56,8 +58,8 @@ class Block:
         values: Mapping[str, object],
         find_lane: Callable[[], lane.Lane],
         *,
-        quiet: bool,
         facts: Mapping[str, Any],
+        told: Callable[[Block], None],
     ) -> None:
         from energy_plugin.run.code import clean_name, sorted_values
 
@@ -65,7 +67,7 @@ class Block:
         clean_name(name)
         self._values, labels = sorted_values(values)
         self._find_lane = find_lane
-        self._quiet = quiet
+        self._told = told
         self._facts = {**facts, **({"labels": labels} if labels else {})}
         self._reset("new")
 
@@ -80,9 +82,10 @@ class Block:
         self.lo_j: float | None = None
         self.hi_j: float | None = None
         self.estimates_j: dict[str, float] = {}
+        self.result: Any = None
         self.shared_with: tuple[str, ...] = ()
         self._pid = os.getpid()
-        self._folder: Path | None = None
+        self.folder: Path | None = None
         self._going: lane.Going | None = None
         self._job: BodyJob | None = None
         self._outer: Block | None = None
@@ -109,7 +112,7 @@ class Block:
     def _open(self) -> None:
         try:
             found = self._find_lane()
-            self._folder = found.folder
+            self.folder = found.folder
             self._going = found.begin(self.name, self._values, self._facts)
             self._enter(self._going)
         except BaseException:
@@ -153,10 +156,7 @@ class Block:
             self._release()
         for block in (self, *self._inner):
             block._settle(self.record)
-        if self.record is not None and self._folder is not None and not self._quiet:
-            from energy_plugin.receipt import line
-
-            print(f"wattwhy: {line(self.record, self._folder)}", file=sys.stderr)
+        self._told(self)
 
     def _release(self) -> None:
         with lane.HERE.lock:
@@ -267,9 +267,9 @@ class Block:
         """The table of readings, as text of some lines."""
         from energy_plugin.receipt import table
 
-        if self.record is None or self._folder is None:
+        if self.record is None or self.folder is None:
             return f"{self.name}: {self.status}{f': {self.reason}' if self.reason else ''}"
-        return "\n".join(table(self.record, self._folder))
+        return "\n".join(table(self.record, self.folder))
 
     # --- as a decorator -------------------------------------------------------------------------
 
@@ -279,31 +279,13 @@ class Block:
         Raises:
             TypeError: a generator, whose work happens after its call.
         """
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__qualname__} is a generator: measure what consumes it")
         if (code := getattr(function, "__code__", None)) is not None:
             self._facts = {**self._facts, "file": code.co_filename, "line": code.co_firstlineno}
-        wrapper: Any
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with self._again() as wrapper.measured:
-                    return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-                with self._again() as wrapper.measured:
-                    return function(*args, **kwargs)
-
-        wrapper.measured = None
-        return wrapper  # type: ignore[no-any-return]
+        return wrapped(function, self._again)
 
     def _again(self) -> Block:
         """A fresh block like this one: calls may be nested, and go on in several threads."""
-        block = Block(self.name, self._values, self._find_lane, quiet=self._quiet, facts=self._facts)
+        block = Block(self.name, self._values, self._find_lane, facts=self._facts, told=self._told)
         block.metrics = dict(self.metrics)
         return block
 
@@ -321,56 +303,3 @@ def _judged(error: BaseException | None) -> tuple[int, str]:
         case _:
             first = next(iter(str(error).splitlines()), "")
             return 1, f"exception: {type(error).__name__}: {first}"
-
-
-@overload
-def measure(name: Callable[P, R]) -> Callable[P, R]: ...
-@overload
-def measure(
-    name: str | None = None,
-    *,
-    values: Mapping[str, object] | None = None,
-    meters: str | Sequence[str] | None = None,
-    results: str | Path | None = None,
-    quiet: bool = False,
-    **options: Any,
-) -> Block: ...
-def measure(
-    name: Any = None,
-    *,
-    values: Mapping[str, object] | None = None,
-    meters: str | Sequence[str] | None = None,
-    results: str | Path | None = None,
-    quiet: bool = False,
-    **options: Any,
-) -> Any:
-    """Measure a block or every call of a function with the meters of a ``pytest`` session.
-
-    Meters are probed once a process. All blocks of a process go into one folder below *results*, each
-    with its record; the options of the first one hold until others are given.
-
-    Args:
-        name: of the model column; the same name with the same values is a replicate.
-        values: numbers become hyperparameters (``hyperparam_*``), the rest is kept in the record.
-        meters: names, such as ``"nvml,rapl"``; all that may be there by default.
-        results: folder that receives the session, ``results`` by default.
-        quiet: print nothing but what went wrong.
-        options: others of ``pytest --help`` without ``--energy-``: ``tdp="cpu=65"``, ``strict=True``,
-            ``idle=5`` (an idle baseline of five seconds before the first block, for net joules).
-
-    Returns:
-        A :class:`Block`, to be used as ``with measure("train") as m:`` or ``@measure("train")``.
-
-    Raises:
-        UsageError: an option or a name cannot be used.
-    """
-    if callable(name):
-        return measure(name.__qualname__)(name)
-    given = {**options}
-    given |= {} if meters is None else {"meters": meters if isinstance(meters, str) else ",".join(meters)}
-    given |= {} if results is None else {"results": str(results)}
-    caller = sys._getframe(1)
-    facts = {"file": caller.f_code.co_filename, "line": caller.f_lineno, "cwd": str(Path.cwd())}
-    if name is None:
-        name = Path(sys.argv[0]).stem or "python"
-    return Block(name, values or {}, lambda: lane.HERE.lane(given), quiet=quiet, facts=facts)

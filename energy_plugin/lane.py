@@ -91,6 +91,11 @@ class Lane:
         """The session's folder."""
         return self.cases.session.folder
 
+    @property
+    def busy(self) -> bool:
+        """Whether a block of this process is measured just now."""
+        return HERE.owner is not None
+
     def begin(self, name: str, values: Mapping[str, Value], facts: Mapping[str, Any]) -> Going:
         """Start the attempt of one block."""
         return Going(self.cases, name, values, facts, self._design)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from energy_plugin.declare.case import Case
+    from energy_plugin.joules import Joules
     from energy_plugin.record.record import Record
 
 EXIT_RESULTS = 8
@@ -141,6 +142,14 @@ def measure(request: pytest.FixtureRequest) -> Callable[[Case], Record]:
         return record
 
     return run
+
+
+@pytest.fixture
+def joules(request: pytest.FixtureRequest) -> Joules:
+    """Meters for any code of a test, as a context manager or around one call."""
+    from energy_plugin.joules import joules_of
+
+    return joules_of(request, request.config.stash[STATE])
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

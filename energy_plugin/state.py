@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from energy_plugin.declare.case import Case
     from energy_plugin.declare.catalog import Catalog
+    from energy_plugin.lane import Lane
     from energy_plugin.meters.protocols import Meter
     from energy_plugin.options import Options
     from energy_plugin.record.record import Record
@@ -40,6 +41,7 @@ class State:
         refusal: what is wrong with a declaration; raised as a usage error after collection.
         compared_value: column that the benchmarks given to --benchmark-compare hold.
         report: the page, once written.
+        lane: measures the blocks of the fixture ``joules``, once one was asked for.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -53,6 +55,8 @@ class State:
         self._marks: dict[tuple[str, str, str], Any] = {}
         self._handlers: dict[int, Any] = {}
         self._plugins: list[object] = []
+        self.lane: Lane | None = None
+        self._only_blocks = False
 
     # --- collection ---------------------------------------------------------------------------
 
@@ -128,6 +132,17 @@ class State:
         seconds = made.estimate_s(cases)
         if self.options.plan or (not self.options.yes and (seconds or 0.0) > ASK_S):
             return self._show_plan(cases, seconds)
+        self.enter(made)
+        self._show_header(made)
+        return None
+
+    def enter(self, made: Session, *, only_blocks: bool = False) -> None:
+        """Begin *made* and make it the session of this invocation.
+
+        Args:
+            made: a session.
+            only_blocks: it has no cases but the blocks of ``joules``.
+        """
         self._catch_signals()
         try:
             made.begin(self.compared_value)
@@ -135,9 +150,8 @@ class State:
             made.close()
             raise
         self.session = made
+        self._only_blocks = only_blocks
         self._register(made)
-        self._show_header(made)
-        return None
 
     def _session(self, cases: Sequence[Case]) -> Session:
         from energy_plugin.clock import SystemClock
@@ -157,7 +171,7 @@ class State:
             catalog=self.catalog,
             executor=self._executor(weights),
             weights=weights,
-            meters=self._meters(),
+            meters=self.meters(),
             clock=SystemClock(),
             plan=cases,
             root=self.config.inipath.parent if self.config.inipath else self.config.invocation_params.dir,
@@ -175,16 +189,11 @@ class State:
 
         return LocalExecutor(self.catalog, self.data, weights)
 
-    def _meters(self) -> list[Meter]:
-        from energy_plugin.meters.select import make_meters
+    def meters(self) -> list[Meter]:
+        """The chosen ones and those that other plugins bring."""
+        from energy_plugin.meters.select import meters_of
 
-        own = make_meters(
-            self.options.meters,
-            tdp=self.options.tdp,
-            replay=self.options.replay,
-            gpus=self.options.gpus,
-            country=self.options.country,
-        )
+        own = meters_of(self.options)
         further = self.config.hook.pytest_energy_meters(config=self.config)
         return [*own, *(meter for some in further for meter in some)]
 
@@ -222,7 +231,7 @@ class State:
 
     def _register(self, session: Session) -> None:
         manager = self.config.pluginmanager
-        self._plugins.append(Progress(self, session))
+        self._plugins += [] if self._only_blocks else [Progress(self, session)]
         if manager.hasplugin("benchmark"):
             from energy_plugin.bench import Guest
 
@@ -253,6 +262,8 @@ class State:
         from energy_plugin.terminal import PROPERTY, status_word
 
         assert self.session is not None, "measure is used outside of a session"
+        if self.lane is not None and self.lane.busy:
+            raise UsageError(f"{case.id}: a case needs the meters that an open block of joules has")
         record = self.session.measure(case)
         item.user_properties.append((PROPERTY, status_word(record)))
         self.config.hook.pytest_energy_case_done(config=self.config, record=record)
@@ -260,7 +271,7 @@ class State:
 
     def failure(self, record: Record) -> str:
         """What a failed case shows: the reason of every program and the tail of its log."""
-        from energy_plugin.run.attempt import log_tail
+        from energy_plugin.run.outcome import log_tail
 
         assert self.session is not None
         logs = [self.session.folder / outcome.log for outcome in record.outcomes if not outcome.success]
@@ -280,7 +291,8 @@ class State:
             return exit_code or EXIT_REPORT
         finally:
             self.session.close()
-        wanted = self.options.report == "always" or (self.options.report == "auto" and self.session.done)
+        due = self.session.done and not self._only_blocks
+        wanted = self.options.report == "always" or (self.options.report == "auto" and due)
         if wanted and not self._analyse(self.session, interrupted=exit_code == pytest.ExitCode.INTERRUPTED):
             return exit_code or EXIT_REPORT
         return exit_code

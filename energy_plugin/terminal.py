@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROPERTY = "energy"
 """Name of the user property that carries a case's status word."""
+NO_METER = "energy: NO DIRECT METER LIVES HERE: joules are estimates; wattwhy doctor says how to mend it"
 
 
 def span(seconds: float | None) -> str:
@@ -57,7 +58,7 @@ def header(session: Session, data: dict[str, str]) -> Iterator[str]:
     for line in channel_lines(session.probed.channels):
         yield f"energy: {line}"
     if not session.probed.direct:
-        yield "energy: NO DIRECT METER LIVES HERE: joules are estimates; wattwhy doctor says how to mend it"
+        yield NO_METER
     for name, entry in session.facts["catalogue"].items():
         if original := entry.get("original"):
             yield f"energy: {name} is the original in {original['folder']}, {revision(original)}"
@@ -65,6 +66,15 @@ def header(session: Session, data: dict[str, str]) -> Iterator[str]:
         yield f"energy: data of {name}: {where}"
     left = span(session.estimate_s(session.plan))
     yield f"energy: {len(session.plan)} cases, about {left}; results in {session.folder}"
+
+
+def blocks_header(session: Session) -> Iterator[str]:
+    """Meters alive or why not, and the folder, for a session of measured blocks alone."""
+    for line in channel_lines(session.probed.channels):
+        yield f"energy: {line}"
+    if not session.probed.direct:
+        yield NO_METER
+    yield f"energy: results in {session.folder}"
 
 
 def revision(original: dict[str, Any]) -> str:

@@ -65,13 +65,13 @@ class CodeCases:
     Args:
         session: of its own (:class:`CodeSession`), or a pytest session with other cases.
         earlier: records that the session's folder held already.
-        write: keep summary.csv up to date after each case, not only at the session's end.
+        rest: take baselines and cooldowns as the session's options say; without, none.
     """
 
-    def __init__(self, session: Session, earlier: Sequence[Record] = (), *, write: bool = True) -> None:
+    def __init__(self, session: Session, earlier: Sequence[Record] = (), *, rest: bool = True) -> None:
         self.session = session
         self._earlier = list(earlier)
-        self._write = write
+        self._rest = rest
         self._written_s = self._took_s = 0.0
         self._models: dict[str, str] = {}
         self._seen: Counter[tuple[str, str]] = Counter()
@@ -104,9 +104,8 @@ class CodeCases:
         )
         case = Case(programs=(program,), replicate=self._count(program), design=design)
         self.session.admit(case, self._repository(digest))
-        record = self.session.once(case, executor)
-        if self._write:
-            self._keep()
+        record = self.session.once(case, executor, rest=self._rest)
+        self._keep()
         return record
 
     def _count(self, program: Program) -> int:

@@ -187,13 +187,19 @@ class Session:
         self.facts |= {"planned": len(self.plan), "catalogue": entries}
         write_json(self.folder / "session.json", self.facts)
 
-    def once(self, case: Case, executor: Executor) -> Record:
+    def once(self, case: Case, executor: Executor, *, rest: bool) -> Record:
         """Run an admitted case by an executor of its own: one attempt, whose failure is not retried.
+
+        Args:
+            case: the case admitted last.
+            executor: makes its job.
+            rest: let the machine rest before, as before other cases.
 
         Raises:
             ResultsError: what was measured could not be kept.
         """
-        record = self._attempt(case, 1, self.key(case, executor), self._cool_down(), executor)
+        cooldown = self._cool_down() if rest else Cooldown(seconds=0.0, reason="no rest before a block")
+        record = self._attempt(case, 1, self.key(case, executor), cooldown, executor)
         self.cases_done += 1
         self._write_status(case)
         return record

@@ -1,0 +1,83 @@
+"""``with energy_plugin.measure("name") as m`` and ``@energy_plugin.measure("name")``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from energy_plugin import lane
+from energy_plugin.block import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def measure(name: Callable[P, R]) -> Callable[P, R]: ...
+@overload
+def measure(
+    name: str | None = None,
+    *,
+    values: Mapping[str, object] | None = None,
+    meters: str | Sequence[str] | None = None,
+    results: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Block: ...
+def measure(
+    name: Any = None,
+    *,
+    values: Mapping[str, object] | None = None,
+    meters: str | Sequence[str] | None = None,
+    results: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Any:
+    """Measure a block or every call of a function with the meters of a ``pytest`` session.
+
+    Meters are probed once a process. All blocks of a process go into one folder below *results*, each
+    with its record; the options of the first one hold until others are given.
+
+    Args:
+        name: of the model column; the same name with the same values is a replicate.
+        values: numbers become hyperparameters (``hyperparam_*``), the rest is kept in the record.
+        meters: names, such as ``"nvml,rapl"``; all that may be there by default.
+        results: folder that receives the session, ``results`` by default.
+        quiet: print nothing but what went wrong.
+        options: others of ``pytest --help`` without ``--energy-``: ``tdp="cpu=65"``, ``strict=True``,
+            ``idle=5`` (an idle baseline of five seconds before the first block, for net joules).
+
+    Returns:
+        A :class:`Block`, to be used as ``with measure("train") as m:`` or ``@measure("train")``.
+
+    Raises:
+        UsageError: an option or a name cannot be used.
+    """
+    if callable(name):
+        return measure(name.__qualname__)(name)
+    given = {**options}
+    given |= {} if meters is None else {"meters": meters if isinstance(meters, str) else ",".join(meters)}
+    given |= {} if results is None else {"results": str(results)}
+    caller = sys._getframe(1)
+    facts = {"file": caller.f_code.co_filename, "line": caller.f_lineno, "cwd": str(Path.cwd())}
+    if name is None:
+        name = Path(sys.argv[0]).stem or "python"
+    return Block(
+        name, values or {}, lambda: lane.HERE.lane(given), facts=facts, told=_quiet if quiet else _tell
+    )
+
+
+def _tell(block: Block) -> None:
+    """One honest line."""
+    from energy_plugin.receipt import line
+
+    if block.record is not None and block.folder is not None:
+        print(f"wattwhy: {line(block.record, block.folder)}", file=sys.stderr)
+
+
+def _quiet(block: Block) -> None:
+    """What went well needs no word."""
