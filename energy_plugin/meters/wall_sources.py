@@ -70,6 +70,8 @@ class HttpSource:
             request = urllib.request.Request(self._full_url(), headers={"User-Agent": USER_AGENT})
             with opener.open(request, timeout=self._timeout_s) as response:
                 return self._body(response)
+        except SensorError:
+            raise
         except urllib.error.HTTPError as error:
             with error:
                 code = "no-permission" if error.code in (401, 403) else "http-error"
@@ -84,13 +86,13 @@ class HttpSource:
 
     def _open(self) -> urllib.request.OpenerDirector:
         parts = urllib.parse.urlsplit(self.url)
-        known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         self._login = login_for(parts.hostname or "")
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if self._login:
+            known = urllib.request.HTTPPasswordMgrWithDefaultRealm()
             known.add_password(None, f"{parts.scheme}://{parts.netloc}/", *self._login)
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPBasicAuthHandler(known), _Digest(known)
-        )
+            handlers += [_Digest(known), urllib.request.HTTPBasicAuthHandler(known)]
+        self._opener = urllib.request.build_opener(*handlers)
         return self._opener
 
     def _full_url(self) -> str:
