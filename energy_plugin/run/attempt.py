@@ -57,13 +57,13 @@ class _Watched(NamedTuple):
 
     Attributes:
         before: span with nothing running before the first start. ``after``: the same after the end.
+        span_ns: when the meters were armed, opened and closed.
         cpu_load: share of the processors others took in ``before``.
     """
 
     before: Window | None
     after: Window | None
-    open_ns: int
-    close_ns: int
+    span_ns: tuple[int, int, int]
     cpu_load: float | None
 
 
@@ -89,8 +89,6 @@ def attempt(
     provenance = before_run()
     jobs = [executor.prepare(program, folder) for program in case.programs]
     sampler = UsageSampler(case.programs, jobs, clock)
-    for meter in meters:
-        meter.start()
     watched = _run(jobs, meters, sampler, clock, setting.timeout_s)
     exits = [job.close() for job in jobs]
     traces = [trace for meter in meters for trace in meter.stop()]
@@ -128,10 +126,12 @@ def attempt(
 def _run(
     jobs: Sequence[Job], meters: Sequence[Meter], sampler: UsageSampler, clock: Clock, timeout_s: float
 ) -> _Watched:
-    """Idle, open the meters, start and await the programs, close the meters."""
+    """Arm the meters, idle, open them, start and await the programs, close the meters."""
     before, load = None, None
-    open_ns = clock.now_ns()
+    armed_ns = open_ns = clock.now_ns()
     try:
+        for meter in meters:
+            meter.start()
         before, load = _idle_before(meters, clock)
         for meter in meters:
             meter.edge("open")
@@ -147,7 +147,7 @@ def _run(
         meter.edge("close")
     sampler.stop()
     after = _rest(max((meter.tail_s for meter in meters), default=0.0), "idle:after", clock)
-    return _Watched(before, after, open_ns, close_ns, load)
+    return _Watched(before, after, (armed_ns, open_ns, close_ns), load)
 
 
 def _idle_before(meters: Sequence[Meter], clock: Clock) -> tuple[Window | None, float | None]:
@@ -208,9 +208,7 @@ def _beside(watched: _Watched, seen: Sequence[GpuProcess] | None, sampler: Usage
         facts["cpu_load_before"] = watched.cpu_load
     if seen is not None:
         host_pids = sees_host_pids()
-        facts["foreign_gpu_processes"] = foreign(
-            seen, sampler.pids(), watched.open_ns, watched.close_ns, host_pids=host_pids
-        )
+        facts["foreign_gpu_processes"] = foreign(seen, sampler.pids(), watched.span_ns, host_pids=host_pids)
         facts["host_pids"] = host_pids
     gaps = sampler.gaps()
     if gaps:

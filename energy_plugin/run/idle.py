@@ -82,7 +82,7 @@ def slice_s(meters: Sequence[Guarded]) -> float:
 
 def watch(meters: Sequence[Guarded], clock: Clock, seconds: float) -> Slice:
     """Open and close every meter around a rest; works with any meter, however it records."""
-    load = LoadWatch(clock)
+    load, began_ns = LoadWatch(clock), clock.now_ns()
     for meter in meters:
         meter.start()
     for meter in meters:
@@ -98,7 +98,7 @@ def watch(meters: Sequence[Guarded], clock: Clock, seconds: float) -> Slice:
     end_ns = clock.now_ns()
     traces = [trace for meter in meters for trace in meter.stop()]
     seen = {(t.meter, t.channel.id): _seen(t, t0_ns, t1_ns, end_ns) for t in traces if is_sensed(t.channel)}
-    return Slice(t0_ns, end_ns, seen, load.share(), _processes(meters))
+    return Slice(t0_ns, end_ns, seen, load.share(), _processes(meters, began_ns))
 
 
 def _seen(trace: Trace, t0_ns: int, t1_ns: int, end_ns: int) -> Seen:
@@ -144,12 +144,14 @@ def _mean(trace: Trace, gauge: str) -> float | None:
     return statistics.fmean(points) if points else None
 
 
-def _processes(meters: Sequence[Guarded]) -> dict[str, int] | None:
+def _processes(meters: Sequence[Guarded], began_ns: int) -> dict[str, int] | None:
+    """Those seen since *began_ns*: a driver also tells of what ended just before."""
     if not any(meter.witness for meter in meters):
         return None
     pids: dict[str, set[int]] = {}
     for process in (p for meter in meters for p in meter.processes()):
-        pids.setdefault(process.channel, set()).add(process.pid)
+        if process.last_ns >= began_ns:
+            pids.setdefault(process.channel, set()).add(process.pid)
     return {channel: len(found) for channel, found in pids.items()}
 
 

@@ -178,18 +178,30 @@ def sees_host_pids(procfs: Path = Path("/proc")) -> bool:
 
 
 def foreign(
-    seen: Sequence[GpuProcess], own: set[int], open_ns: int, close_ns: int, *, host_pids: bool
+    seen: Sequence[GpuProcess],
+    own: set[int],
+    span_ns: tuple[int, int, int],
+    *,
+    host_pids: bool,
 ) -> list[dict[str, object]]:
     """The GPU processes that are none of the programs', as plain data for the record.
 
+    A driver also tells of what ended just before the meters were armed: that is nobody's concern.
     Where process ids are not the host's a program cannot be told by its id: then only what was there
     before the programs started is surely foreign.
+
+    Args:
+        seen: by all meters.
+        own: process ids of the programs.
+        span_ns: when the meters were armed, opened and closed.
+        host_pids: whether *own* are the host's ids.
     """
+    armed_ns, open_ns, close_ns = span_ns
     found: list[dict[str, object]] = []
     for process in seen:
         before = process.first_ns < open_ns
         mine = process.pid in own if host_pids else not before
-        if mine or process.first_ns > close_ns:
+        if mine or process.first_ns > close_ns or process.last_ns < armed_ns:
             continue
         found.append(
             {
