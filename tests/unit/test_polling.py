@@ -6,10 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy_plugin.meters.polling import PollingMeter, SensorError, _Tape
+from energy_plugin.meters.polling import Ask, PollingMeter, SensorError
+from energy_plugin.meters.tape import Tape
 from energy_plugin.record import staircase
 from energy_plugin.record.trace import Channel, Sample
 
@@ -46,7 +48,7 @@ def record(meter: PollingMeter, seconds: float = 0.3) -> None:
 
 @given(values=st.lists(st.integers(0, 3), min_size=1, max_size=60))
 def test_dropping_the_flat_parts_keeps_every_edge(values: list[int]) -> None:
-    tape, full, level = _Tape(), [], 0.0
+    tape, full, level = Tape(), [], 0.0
     for i, more in enumerate(values):
         level += more
         tape.add(i * 10, Sample(i * 10 + 1, level), i * 10 + 2)
@@ -60,14 +62,14 @@ def test_dropping_the_flat_parts_keeps_every_edge(values: list[int]) -> None:
 
 
 def test_an_edge_lies_between_the_start_of_the_last_old_read_and_the_end_of_the_first_new_one() -> None:
-    tape = _Tape()
+    tape = Tape()
     for before, joules, after in ((0, 1.0, 9), (10, 1.0, 19), (20, 2.0, 29), (30, 2.0, 39)):
         tape.add(before, Sample((before + after) // 2, joules), after)
     assert staircase.edges_of(tape.samples) == [(10, 29, 2.0)]
 
 
 def test_a_sensor_that_stamps_its_own_time_is_believed() -> None:
-    tape = _Tape()
+    tape = Tape()
     tape.add(1000, Sample(500, 1.0), 1100)
     tape.add(2000, Sample(1500, 2.0), 2100)
     assert [s.t_ns for s in tape.samples] == [500, 1500]
@@ -83,22 +85,25 @@ def test_a_living_counter_gives_a_rising_trace_and_gauges() -> None:
     assert {value for _, value in trace.gauges["power_w"]} == {12.5}
 
 
-def test_errors_become_one_fault_for_each_code_and_reading_goes_on() -> None:
+def test_each_spell_of_an_error_becomes_one_fault_and_reading_goes_on() -> None:
     calls = iter(range(10_000))
 
     def read() -> float:
         call = next(calls)
-        if call % 3 == 1:
+        if call in (3, 4, 5):
             raise SensorError("gpu-lost", "GPU is lost")
-        if call % 3 == 2:
+        if call == 6:
             raise ValueError("nonsense")
+        if call == 9:
+            raise SensorError("gpu-lost", "GPU is lost again")
         return float(call)
 
     meter = PollingMeter([Plug(read)])
-    record(meter)
+    record(meter, 0.8)
     (trace,) = meter.stop()
-    assert sorted(fault.code for fault in trace.faults) == ["gpu-lost", "read-failed"]
-    assert len(trace.samples) > 3
+    seen = [fault for fault in trace.faults if fault.code != "starved"]
+    assert [fault.code for fault in seen] == ["gpu-lost", "read-failed", "gpu-lost"]
+    assert len(trace.samples) > 6
 
 
 def test_one_failing_sensor_does_not_hurt_another() -> None:
@@ -112,7 +117,7 @@ def test_one_failing_sensor_does_not_hurt_another() -> None:
     assert len(good.samples) > 5
 
 
-def test_away_from_the_edges_it_polls_less() -> None:
+def test_away_from_the_edges_it_polls_less_and_at_an_edge_at_once() -> None:
     plug = Plug()
     meter = PollingMeter([plug], rate_hz=100)
     meter.start()
@@ -128,32 +133,93 @@ def test_away_from_the_edges_it_polls_less() -> None:
     assert after > far
 
 
-def test_slow_calls_lower_the_rate_in_the_calm() -> None:
+def test_how_long_calls_take_is_a_gauge() -> None:
     def slowly() -> float:
-        time.sleep(0.05)
-        return 1.0
+        time.sleep(0.02)
+        return time.monotonic() // 0.05
 
-    plug = Plug(slowly)
-    meter = PollingMeter([plug])
-    meter.start()
-    time.sleep(1.2)
-    near = plug.calls
-    time.sleep(1.0)
-    meter.close()
-    assert near <= 25
-    assert plug.calls - near <= 7
+    meter = PollingMeter([Plug(slowly)])
+    record(meter, 1.3)
+    (trace,) = meter.stop()
+    assert [value for _, value in trace.gauges["call_s"]][-1] == pytest.approx(0.02, rel=0.5)
 
 
-def test_a_call_that_hangs_blocks_stop_for_two_seconds_at_most_and_is_a_fault() -> None:
+def test_a_gap_between_polls_is_a_fault_that_says_how_long_it_was() -> None:
+    calls = iter(range(10_000))
+
+    def read() -> float:
+        time.sleep(0.6 if next(calls) == 20 else 0)
+        return time.monotonic() // 0.05
+
+    meter = PollingMeter([Plug(read)])
+    record(meter, 1.2)
+    (trace,) = meter.stop()
+    starved = [fault for fault in trace.faults if fault.code == "starved"]
+    assert len(starved) >= 1
+    assert starved[0].detail.startswith("no poll for 0.6")
+
+
+def test_a_gauge_that_fails_is_no_fault_and_one_not_supported_is_never_asked_again() -> None:
+    asked: list[str] = []
+
+    class Odd(Plug):
+        def asks(self) -> list[Ask]:
+            return [Ask(0.01, self.absent), Ask(0.01, self.broken), Ask(0.01, self.good)]
+
+        def absent(self) -> Mapping[str, float]:
+            asked.append("absent")
+            raise SensorError("not-supported", "no such thing")
+
+        def broken(self) -> Mapping[str, float]:
+            asked.append("broken")
+            raise ValueError("nonsense")
+
+        def good(self) -> Mapping[str, float]:
+            asked.append("good")
+            return {"temperature_c": 40.0}
+
+    meter = PollingMeter([Odd()])
+    for _ in range(2):
+        record(meter, 0.6)
+        (trace,) = meter.stop()
+        assert {fault.code for fault in trace.faults} <= {"starved"}
+        assert len(trace.gauges["temperature_c"]) > 5
+    assert asked.count("absent") == 1
+    assert asked.count("broken") == 2
+
+
+def test_a_call_that_hangs_blocks_stop_for_two_seconds_at_most_and_is_a_fault_since_it_began() -> None:
     release = threading.Event()
     meter = PollingMeter([Plug(lambda: float(release.wait(30)))])
+    hung_ns = time.monotonic_ns()
     meter.start()
-    time.sleep(0.05)
+    time.sleep(0.5)
     began = time.monotonic()
     (trace,) = meter.stop()
-    release.set()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 2
     assert [fault.code for fault in trace.faults] == ["sensor-hangs"]
+    assert trace.faults[0].t_ns - hung_ns < 0.4e9
+    meter.start()
+    began = time.monotonic()
+    (second,) = meter.stop()
+    release.set()
+    assert time.monotonic() - began < 0.5, "it hung before: that is known, and not waited for again"
+    assert [fault.code for fault in second.faults] == ["sensor-hangs"]
+
+
+def test_a_call_that_returns_after_the_attempt_changes_no_later_one() -> None:
+    release = threading.Event()
+    plug = Plug(lambda: time.monotonic() // 0.05 if release.is_set() else float(release.wait(30)))
+    meter = PollingMeter([plug])
+    meter.start()
+    time.sleep(0.05)
+    (hung,) = meter.stop()
+    release.set()
+    time.sleep(0.1)
+    record(meter)
+    (good,) = meter.stop()
+    assert hung.samples == ()
+    assert len(staircase.edges_of(good.samples)) >= 3
 
 
 def test_it_is_safe_without_start_without_sensors_and_twice() -> None:
