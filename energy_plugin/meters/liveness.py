@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MIN_PACKAGE_W = 0.5
 MAX_W = 2000.0
-LOOK_S = 0.005  # between looks at the counters during the loop
+LOOK_S = 0.0005  # between looks at the counters during the loop
 MIRROR_SHARE = 0.01  # two dies of one package this close count the same thing
 RESOLUTION_J = 1e-6
 
@@ -32,7 +32,7 @@ class Watcher(Protocol):
         """The loop starts when this returns."""
 
     def look(self) -> None:
-        """Called every 5 ms of the loop."""
+        """Called every half millisecond of the loop."""
 
     def end(self) -> None:
         """The loop is over."""

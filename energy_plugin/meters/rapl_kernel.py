@@ -66,10 +66,10 @@ class Kernel:
         os.close(descriptor)
 
     def read_text(self, file: Path) -> str:
-        """A small file of the kernel's, opened anew, in one read."""
+        """The first line of a small file of the kernel's, opened anew, in one read."""
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(descriptor, TEXT_BYTES).decode("ascii").strip()
+            return os.read(descriptor, TEXT_BYTES).decode("ascii").partition("\n")[0].strip()
         finally:
             os.close(descriptor)
 

@@ -19,7 +19,7 @@ from energy_plugin.meters import perf_process
 from energy_plugin.meters.perf import PerfMeter
 from energy_plugin.meters.perf_process import PerfProcess
 from energy_plugin.record.trace import Reading, Window, integrate
-from tests.simulated.hardware import Cpu
+from tests.simulated.hardware import Cpu, Segment
 
 if TYPE_CHECKING:
     from energy_plugin.meters.perf_output import Count, Dialect
@@ -213,6 +213,68 @@ def test_perf_ends_when_this_process_is_killed(tmp_path: Path) -> None:
     while perf.exists() and "Z" not in (perf / "stat").read_text() and time.monotonic() < end:
         time.sleep(0.02)
     assert not perf.exists() or ") Z " in (perf / "stat").read_text()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "mend"),
+    [
+        ("silent", "perf-silent", ""),
+        ("older", "old-perf", "apt-get install linux-perf"),
+        ("wrapper", "no-perf", "apt-get install linux-tools-$(uname -r)"),
+    ],
+)
+def test_a_perf_that_will_not_do_names_its_mend(tmp_path: Path, mode: str, reason: str, mend: str) -> None:
+    channels = meter_of(Cpu(folder=tmp_path, power_w=POWERS, mode=mode)).probe()
+    assert {c.reason for c in channels} == {reason}
+    assert {mend in c.fix for c in channels} == {True}
+
+
+@pytest.mark.parametrize("mode", ["", "old"])
+def test_a_german_perf_is_asked_in_english_whatever_it_can_write(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, mode=mode, locale="de_DE")
+    reading = attempt(meter_of(cpu), 1.3)["cpu:package:0"]
+    assert reading.status == "measured"
+    assert reading.joules == pytest.approx(50.0 * reading.window.duration_s, rel=0.1)
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_dies_add_up_to_their_package_whether_they_show_it_each_or_share_it(
+    tmp_path: Path, mirrored: bool
+) -> None:
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, dies=2, mirrored_dies=mirrored)
+    meter = PerfMeter(**cpu.install(), probe_s=0.3)  # type: ignore[arg-type]
+    assert [c.id for c in meter.probe() if c.alive] == ["cpu:package:0", "cpu:dram:0"]
+    reading = attempt(meter)["cpu:package:0"]
+    assert reading.joules == pytest.approx(50.0 * reading.window.duration_s, rel=0.15)
+
+
+def test_intervals_measure_a_window_within_a_changing_load(tmp_path: Path) -> None:
+    t0_ns = time.monotonic_ns()
+    load = {"energy-pkg": [Segment(start_s=0.0, end_s=60.0, power_w=100.0, period_s=0.7, duty=0.5)]}
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, t0_ns=t0_ns, segments=load)
+    meter = meter_of(cpu)
+    meter.start()
+    meter.edge("open")
+    process = [time.monotonic_ns()]
+    time.sleep(0.5)
+    inner = [time.monotonic_ns()]
+    time.sleep(1.5)
+    inner.append(time.monotonic_ns())
+    time.sleep(0.3)
+    process.append(time.monotonic_ns())
+    meter.edge("close")
+    trace = next(t for t in meter.stop() if t.channel.id == "cpu:package:0")
+    for name, (t0, t1), method in (("process", process, "exact-window"), ("training", inner, "linear-edges")):
+        reading = integrate(trace, Window(program="a", name=name, t0_ns=t0, t1_ns=t1), None)
+        truth = cpu.energy_j("energy-pkg", t0, t1)
+        assert (reading.status, reading.method) == ("measured", method)
+        assert reading.lo_j is not None
+        assert reading.hi_j is not None
+        assert reading.lo_j <= truth * 1.01
+        assert truth * 0.99 <= reading.hi_j
 
 
 # --- the real perf of this machine ------------------------------------------------------------------

@@ -17,6 +17,7 @@ from energy_plugin.meters.rapl import RaplMeter
 from energy_plugin.meters.rapl_kernel import Kernel
 from energy_plugin.record.record import total
 from energy_plugin.record.trace import Reading, Window, integrate
+from tests.simulated.hardware import Cpu, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,16 +96,27 @@ def attempt(meter: RaplMeter, duration_s: float = 0.5) -> dict[str, Reading]:
     return {trace.channel.id: integrate(trace, window, None) for trace in meter.stop()}
 
 
-def test_package_and_memory_zones_are_measured_within_their_bounds(
-    tmp_path: Path, zones: list[Powercap]
-) -> None:
-    watts = {"intel-rapl:0": 60.0, "intel-rapl:0:0": 6.0, "intel-rapl:0:1": 40.0}
-    zones.append(Powercap(tmp_path, watts))
-    readings = attempt(RaplMeter(sysfs=tmp_path, procfs=tmp_path, probe_s=0.1))
+POWERS = {"energy-pkg": 60.0, "energy-ram": 6.0, "energy-cores": 40.0, "energy-psys": 90.0}
+
+
+def meter_of(cpu: Cpu) -> RaplMeter:
+    """The meter on powercap alone: the kernel here knows no power events."""
+    where = cpu.install()
+    shutil.rmtree(cpu.folder / "sys/bus")
+    return RaplMeter(sysfs=Path(where["sysfs"]), procfs=Path(where["procfs"]), probe_s=0.2)
+
+
+@pytest.mark.parametrize("mmio", [False, True])
+def test_package_and_memory_zones_are_measured_within_their_bounds(tmp_path: Path, mmio: bool) -> None:
+    load = {"energy-pkg": [Segment(start_s=0.0, end_s=60.0, power_w=50.0, period_s=0.3, duty=0.5)]}
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, t0_ns=time.monotonic_ns(), segments=load, mmio=mmio)
+    meter = meter_of(cpu)
+    with cpu.live():
+        readings = attempt(meter, 0.7)
     assert set(readings) == {"cpu:package:0", "cpu:dram:0"}
-    for name, power_w in (("cpu:package:0", 60.0), ("cpu:dram:0", 6.0)):
+    for name, event in (("cpu:package:0", "energy-pkg"), ("cpu:dram:0", "energy-ram")):
         reading = readings[name]
-        truth = power_w * reading.window.duration_s
+        truth = cpu.energy_j(event, reading.window.t0_ns, reading.window.t1_ns)
         assert (reading.status, reading.source) == ("measured", "rapl-powercap")
         assert reading.lo_j is not None
         assert reading.hi_j is not None
@@ -112,12 +124,39 @@ def test_package_and_memory_zones_are_measured_within_their_bounds(
         assert reading.joules == pytest.approx(truth, rel=0.05)
 
 
-def test_a_wrap_within_the_window_is_counted_on(tmp_path: Path, zones: list[Powercap]) -> None:
-    zones.append(Powercap(tmp_path, {"intel-rapl:0": 60.0}, start_uj=RANGE_UJ - 40_000_000))
-    reading = attempt(RaplMeter(sysfs=tmp_path, procfs=tmp_path, probe_s=0.1), 0.6)["cpu:package:0"]
-    assert (zones[0].zones / "intel-rapl:0/energy_uj").stat().st_size < 11, "it has wrapped"
-    assert reading.status == "measured"
+def test_two_packages_add_up_and_mirrored_ones_count_once(tmp_path: Path) -> None:
+    seen = {}
+    for name, mirrored in (("two", False), ("same", True)):
+        (tmp_path / name).mkdir()
+        cpu = Cpu(folder=tmp_path / name, power_w=POWERS, sockets=2, skew=0.1, mirrored=mirrored)
+        meter = meter_of(cpu)
+        with cpu.live():
+            seen[name] = {c.id: c.reason for c in meter.probe()}
+    assert seen["two"] == dict.fromkeys(("cpu:package:0", "cpu:package:1", "cpu:dram:0", "cpu:dram:1"), "")
+    assert {k for k, reason in seen["same"].items() if reason} == {"cpu:package:1", "cpu:dram:1"}
+    assert seen["same"]["cpu:package:1"] == "mirrored"
+
+
+def test_wraps_within_the_window_are_counted_on(tmp_path: Path) -> None:
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, t0_ns=time.monotonic_ns(), range_uj=20_000_000)
+    meter = meter_of(cpu)
+    with cpu.live():
+        reading = attempt(meter, 1.0)["cpu:package:0"]  # 60 J: three wraps
+    assert (reading.status, reading.reason) == ("measured", "")
     assert reading.joules == pytest.approx(60.0 * reading.window.duration_s, rel=0.05)
+
+
+def test_a_counter_that_freezes_amid_a_run_is_a_hole(tmp_path: Path) -> None:
+    cpu = Cpu(folder=tmp_path, power_w=POWERS, t0_ns=time.monotonic_ns(), freeze_s=1.8)
+    meter = meter_of(cpu)
+    with cpu.live():
+        meter.probe()
+        time.sleep(max(0.0, cpu.t0_ns / 1e9 + 0.9 - time.monotonic()))
+        reading = attempt(meter, 3.0)["cpu:package:0"]
+    assert (reading.status, reading.reason) == ("partial", "frozen-counter")
+    assert reading.joules == pytest.approx(
+        60.0 * (cpu.t0_ns / 1e9 + 1.8 - reading.window.t0_ns / 1e9), rel=0.1
+    )
 
 
 def test_a_reset_within_the_window_is_a_hole_with_its_reason(tmp_path: Path, zones: list[Powercap]) -> None:
