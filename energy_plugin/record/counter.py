@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_W = 2000.0  # no package, memory or GPU draws more; where the channel knows its limit ...
 LIMIT_FACTOR = 1.5  # ... it may exceed it by this for a moment
 STALL_S, STALL_TICKS = 1.0, 5  # a counter that stands still for longer is frozen
+STARVED = "starved"
 STARVED_FACTOR, STARVED_S = 10, 0.5  # nobody looked for longer than ten usual gaps
 
 
