@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.simulated.power import Work, term_of, works
+from tests.simulated.power import Work, follow, term_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.simulated.power import Term
 
 UNIT_J = 2.0**-14  # one count of Intel's counters
@@ -26,7 +27,7 @@ class Domains:
     ``t0_ns``, ``tick_s``, ``base_j``, ``freeze_s``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settle_s: float = math.inf) -> None:
         self.world: dict[str, Any] = json.loads((folder / "perf.json").read_text())
         self.power_w: dict[str, float] = self.world["power_w"]
         self.sockets = int(self._get("sockets", 1))
@@ -35,7 +36,7 @@ class Domains:
         self._terms: dict[str, list[Term]] = {
             event: [term_of(line) for line in lines] for event, lines in self._get("terms", {}).items()
         }
-        self._live = Live(self._get("activity", ""))
+        self._live = Live(self._get("activity", ""), settle_s)
 
     def _get(self, name: str, otherwise: Any) -> Any:
         return self.world.get(name, otherwise)
@@ -66,12 +67,17 @@ class Domains:
 
 
 class Live:
-    """A file of live work, read again only when it has grown."""
+    """A file of live work, whose new lines are read when it has grown.
 
-    def __init__(self, path: str) -> None:
+    What ended more than ``settle_s`` ago is summed once: moments before that must not be asked for then.
+    """
+
+    def __init__(self, path: str, settle_s: float = math.inf) -> None:
         self._path = path
-        self._size = -1
+        self._settle_s = settle_s
+        self._offset = 0
         self._works: list[Work] = []
+        self._settled_j: dict[int, float] = {}
 
     def energy_j(self, device: int, t_ns: int) -> float:
         """Joules of all work on *device* up to a moment."""
@@ -80,18 +86,38 @@ class Live:
         self._read()
         if self._bury():
             self._read()
-        return sum(work.energy_j(t_ns) for work in self._works if work.device == device)
+        self._settle(t_ns)
+        return self._settled_j.get(device, 0.0) + sum(
+            w.energy_j(t_ns) for w in self._works if w.device == device
+        )
 
     def _read(self) -> None:
-        size = os.stat(self._path).st_size if os.path.exists(self._path) else 0
-        if size != self._size:
-            self._size, self._works = size, works(Path(self._path))
+        try:
+            if os.stat(self._path).st_size == self._offset:
+                return
+            with open(self._path) as file:
+                file.seek(self._offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind("\n") + 1]
+        self._offset += len(whole.encode())
+        follow(self._works, whole)
+
+    def _settle(self, t_ns: int) -> None:
+        limit_ns = t_ns - self._settle_s * 1e9
+        if not any(work.end_ns < limit_ns for work in self._works):
+            return
+        for work in self._works:
+            if work.end_ns < limit_ns:
+                self._settled_j[work.device] = self._settled_j.get(work.device, 0.0) + work.energy_j(t_ns)
+        self._works = [work for work in self._works if work.end_ns >= limit_ns]
 
     def _bury(self) -> bool:
         """Write down the end of work whose process is gone; whether any was."""
         gone = [w for w in self._works if w.tied and w.end_ns == math.inf and not _lives(w.pid)]
         for work in gone:
-            from tests.simulated.activity import end
+            from tests.simulated.activity import end  # heavy to load, and rare
 
             end(self._path, pid=work.pid, device=work.device)
         return bool(gone)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import mmap
 import os
+import shutil
 import struct
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +30,23 @@ GCC = ("gcc", "-O1", "-Wall", "-Wextra", "-Werror")
 
 
 def build(folder: Path) -> Path:
-    """Compile the simulated NVML and its nvidia-smi into *folder*."""
+    """Put the simulated NVML and its nvidia-smi into *folder*; compiled once a process."""
+    for name in (LIBRARY, "nvidia-smi"):
+        shutil.copy(_compiled() / name, folder)
+    return folder / LIBRARY
+
+
+@cache
+def _compiled() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="simulated-nvml-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     target = folder / LIBRARY
     sources = [str(HERE / name) for name in SOURCES]
     library = [*GCC, "-shared", "-fPIC", f"-Wl,-soname,{LIBRARY}", "-o", str(target), *sources]
     subprocess.run([*library, "-lm", "-lpthread"], check=True)
     program = [*GCC, "-o", str(folder / "nvidia-smi"), str(HERE / "nvidia_smi.c"), str(target)]
     subprocess.run([*program, "-Wl,-rpath,$ORIGIN"], check=True)
-    return target
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)

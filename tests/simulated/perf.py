@@ -313,7 +313,7 @@ def stat(arguments: list[str], domains: Domains) -> int:
 
 def main(folder: Path, arguments: list[str]) -> int:
     """The whole program."""
-    domains = Domains(folder)
+    domains = Domains(folder, settle_s=10.0)
     if domains.world.get("mode") == "wrapper":
         sys.stderr.write(WRAPPER)
         return 2

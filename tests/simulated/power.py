@@ -199,17 +199,19 @@ def works(path: Path) -> list[Work]:
     """The live work a file tells of; a line that is still being written is left out."""
     found: list[Work] = []
     text = path.read_text() if path.exists() else ""
-    for line in text.splitlines(keepends=True):
-        mark, *rest = line.split()
-        if not line.endswith("\n"):
-            break
-        if mark in ("B", "L"):
-            begin, pid, watts, *device = rest
-            where = int(device[0]) if device else 0
-            found.append(Work(int(begin), math.inf, int(pid), float(watts), where, mark == "L"))
-        elif mark == "E":
-            _end(found, int(rest[0]), int(rest[1]), int(rest[2]) if len(rest) > 2 else 0)
+    follow(found, text[: text.rfind("\n") + 1])
     return found
+
+
+def follow(found: list[Work], text: str) -> None:
+    """Add to *found* what further whole lines tell."""
+    for line in text.splitlines():
+        mark, t_ns, pid, *rest = line.split()
+        if mark == "E":
+            _end(found, int(t_ns), int(pid), int(rest[0]) if rest else 0)
+        else:
+            device = int(rest[1]) if len(rest) > 1 else 0
+            found.append(Work(int(t_ns), math.inf, int(pid), float(rest[0]), device, mark == "L"))
 
 
 def _end(found: list[Work], end_ns: int, pid: int, device: int) -> None:

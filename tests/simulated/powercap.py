@@ -49,7 +49,7 @@ class Tree:
     """The zones of one folder, below its ``sys/class/powercap``."""
 
     def __init__(self, folder: Path) -> None:
-        self._domains = Domains(folder)
+        self._domains = Domains(folder, settle_s=10.0)
         self._root = folder / "sys/class/powercap"
         self._zones = [z for z in zones(self._domains) if z.event in self._domains.power_w]
         self._range_uj = int(self._domains.world.get("range_uj") or RANGE_UJ)

@@ -79,4 +79,5 @@ double temperature_c(int gpu, double t);
 
 /* counter.c */
 double counter_j(int gpu, double t);
+void forget_after(double t);    /* sums kept of samples later than t no longer hold */
 #endif

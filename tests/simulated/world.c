@@ -58,6 +58,11 @@ static off_t world_size, work_size;
 static double looked_s = -INFINITY;
 static volatile long long *virtual_ns;
 
+/* Work that ended long ago: summed once. */
+#define LONG_S 60
+static int settled;
+static double settled_j[GPUS], settled_s = -INFINITY;
+
 /* --- the clock --- */
 
 static void open_clock(void) {
@@ -234,14 +239,33 @@ static void read_work_line(const char *line) {
     double watts = 0;
     char mark;
     int gpu = 0;
-    if (sscanf(line, "%c", &mark) != 1) return;
-    if (mark == 'E' && sscanf(line, "E %lld %lld %d", &ns, &pid, &gpu) >= 2) {
+    if (sscanf(line, "%c %lld %lld", &mark, &ns, &pid) != 3) return;
+    double t = (double)(ns - world->t0_ns) / 1e9;
+    if (mark == 'E') {
+        sscanf(line, "E %*d %*d %d", &gpu);
         Interval *i = open_interval(pid, gpu);
-        if (i) i->b = (double)(ns - world->t0_ns) / 1e9;
-    } else if (sscanf(line, "%*c %lld %lld %lf %d", &ns, &pid, &watts, &gpu) >= 3 && intervals < INTERVALS) {
-        interval[intervals] = (Interval){(double)(ns - world->t0_ns) / 1e9, INFINITY, watts, pid, gpu, mark == 'L'};
+        if (i) i->b = t;
+    } else if (sscanf(line, "%*c %*d %*d %lf %d", &watts, &gpu) >= 1 && intervals < INTERVALS && gpu >= 0 && gpu < GPUS) {
+        interval[intervals] = (Interval){t, INFINITY, watts, pid, gpu, mark == 'L'};
         intervals++;
     }
+    forget_after(t);
+}
+
+static void settle(void) {
+    double old = clock_s() - LONG_S;
+    for (; settled < intervals && interval[settled].b < old; settled++) {
+        const Interval *i = &interval[settled];
+        settled_j[i->gpu] += i->watts * (i->b - i->a);
+        settled_s = fmax(settled_s, i->b);
+    }
+}
+
+static void forget_work(void) {
+    work_size = intervals = settled = 0;
+    memset(settled_j, 0, sizeof settled_j);
+    settled_s = -INFINITY;
+    forget_after(-INFINITY);
 }
 
 /* Whole new lines only: the last one may still be under way. */
@@ -249,7 +273,7 @@ static void read_work(void) {
     char line[256];
     struct stat st;
     if (!world->activity[0] || stat(world->activity, &st) || st.st_size == work_size) return;
-    if (st.st_size < work_size) work_size = intervals = 0;
+    if (st.st_size < work_size) forget_work();
     FILE *file = fopen(world->activity, "r");
     if (!file) return;
     fseeko(file, work_size, SEEK_SET);
@@ -258,6 +282,7 @@ static void read_work(void) {
         read_work_line(line);
     }
     fclose(file);
+    settle();
 }
 
 static int gone(long long pid) {
@@ -276,7 +301,7 @@ static void bury(void) {
     double t = clock_s();
     if (t - looked_s < 0.005) return;
     looked_s = t;
-    for (int i = 0; i < intervals; i++) {
+    for (int i = settled; i < intervals; i++) {
         if (!interval[i].tied || !isinf(interval[i].b) || !gone(interval[i].pid)) continue;
         int file = open(world->activity, O_WRONLY | O_APPEND);
         int n = snprintf(line, sizeof line, "E %lld %lld %d\n", clock_ns(), interval[i].pid, interval[i].gpu);
@@ -289,15 +314,20 @@ static void bury(void) {
 
 double work_w(int gpu, double t) {
     double watts = 0;
-    for (int i = 0; i < intervals; i++)
+    pthread_mutex_lock(&lock);
+    for (int i = t >= settled_s ? settled : 0; i < intervals; i++)
         if (interval[i].gpu == gpu && t >= interval[i].a && t < interval[i].b) watts += interval[i].watts;
+    pthread_mutex_unlock(&lock);
     return watts;
 }
 
 double work_j(int gpu, double t) {
-    double joules = 0;
-    for (int i = 0; i < intervals; i++)
+    pthread_mutex_lock(&lock);
+    int first = t >= settled_s ? settled : 0;
+    double joules = first ? settled_j[gpu] : 0;
+    for (int i = first; i < intervals; i++)
         if (interval[i].gpu == gpu && t > interval[i].a) joules += interval[i].watts * (fmin(t, interval[i].b) - interval[i].a);
+    pthread_mutex_unlock(&lock);
     return joules;
 }
 
@@ -309,7 +339,7 @@ int read_world(void) {
     open_clock();
     World *fresh = path ? load(path) : NULL;
     if (fresh) world = fresh; /* the old one is not freed: another thread may be reading it */
-    if (fresh) { work_size = intervals = 0; read_work(); }
+    if (fresh) { forget_work(); read_work(); }
     pthread_mutex_unlock(&lock);
     return fresh ? OK : NO_DRIVER;
 }
