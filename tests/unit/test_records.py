@@ -94,6 +94,28 @@ def test_record_survives_the_journal() -> None:
         assert record_from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
+def test_journal_of_an_earlier_version_still_loads() -> None:
+    record = records(GOLDEN)[0]
+    data = json.loads(json.dumps(record.to_json()))
+    for name in ("idle", "simulated"):
+        del data[name]
+    for entry in data["readings"]:
+        for name in ("unc_j", "power_j", "detail"):
+            del entry[name]
+    old = record_from_json(data)
+    assert (old.idle, old.simulated) == (None, "")
+    assert old.total().joules == record.total().joules
+
+
+def test_net_energy_of_the_golden_session_is_gross_less_idle() -> None:
+    with (GOLDEN / "summary.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            gross, seconds = float(row["total_energy_joules"]), float(row["duration_seconds"])
+            assert float(row["energy_net_joules"]) == pytest.approx(gross - 23.0 * seconds)
+            assert float(row["idle_power_watts"]) == 23.0
+            assert (float(row["energy_tail_joules"]), float(row["tail_seconds"])) == (5.0, 0.25)
+
+
 def test_everything_is_rebuilt_from_the_journal_alone(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_bytes((GOLDEN / "journal.jsonl").read_bytes())
     assert rebuild(tmp_path) == 24
