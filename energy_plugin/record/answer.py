@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from energy_plugin.record.trace import Status, Window
 
-INNER = ("training", "epoch:", "idle:", "tail")
+INNER = ("training", "epoch:", "phase:", "idle:", "tail")
 
 
 class Answer(NamedTuple):
