@@ -44,8 +44,11 @@ class Counter(NamedTuple):
     gap_ns: float
 
     def fault(self, window: Window, *, inside: bool = False) -> str:
-        """Code of the first fault within the window; unless *inside*, else of the meter's first before it."""
-        within = [f for f in self.faults if window.t0_ns <= f.t_ns <= window.t1_ns]
+        """Code of the first fault within the window; unless *inside*, else of the meter's first before it.
+
+        That nobody looked for a while is no fault of a counter: it ran on.
+        """
+        within = [f for f in self.faults if window.t0_ns <= f.t_ns <= window.t1_ns and f.code != STARVED]
         before = [] if inside else [f for f in self.told if f.t_ns <= window.t1_ns]
         if not inside and not self.flights:
             before = [*before, *self.faults]  # nothing is left: then whatever is wrong with it

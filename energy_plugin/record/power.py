@@ -9,7 +9,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from energy_plugin.record.answer import Answer, is_outer
-from energy_plugin.record.counter import STARVED_FACTOR, STARVED_S
+from energy_plugin.record.counter import STARVED, STARVED_FACTOR, STARVED_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,13 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
         lo_j = max(0.0, _sum(samples, min(t0 + delay_ns, t1), t1))
         hi_j = _sum(samples, t0, t1 + delay_ns)
         joules = min(max(joules, lo_j), hi_j)
-    reason = "starved" if lost_ns else "" if whole else counter.fault(window) or "not-covered"
+    reason = (
+        (counter.fault(window, inside=True) or STARVED)
+        if lost_ns
+        else ""
+        if whole
+        else counter.fault(window) or "not-covered"
+    )
     return Answer(
         status="partial" if lost_ns else "estimated",
         reason=reason or counter.fault(window, inside=True),
@@ -76,13 +82,16 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
 
 
 def _gaps(samples: Sequence[Sample], t0: int, t1: int, usual_ns: float) -> tuple[int, float]:
-    """Nanoseconds and joules of the span that lie in gaps of the sampling: these joules are invented."""
+    """Nanoseconds and joules of the span that lie in gaps of the sampling: these joules are invented.
+
+    A sum that stands still is a gap, too: the sensor failed there, and power is never nothing.
+    """
     first = max(0, bisect.bisect_right(samples, t0, key=_t_ns) - 1)
     last = bisect.bisect_left(samples, t1, key=_t_ns)
     most_ns = max(STARVED_FACTOR * usual_ns, STARVED_S * 1e9)
     lost_ns, lost_j = 0, 0.0
     for a, b in itertools.pairwise(samples[first : last + 1]):
-        if b.t_ns - a.t_ns > most_ns and b.joules > a.joules:
+        if b.t_ns - a.t_ns > most_ns or b.joules == a.joules:
             inside = min(b.t_ns, t1) - max(a.t_ns, t0)
             lost_ns += inside
             lost_j += (b.joules - a.joules) * inside / (b.t_ns - a.t_ns)

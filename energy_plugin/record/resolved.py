@@ -13,26 +13,38 @@ import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
+from energy_plugin.record import rhythm
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from energy_plugin.record.staircase import Edge, Flight
+    from energy_plugin.record.staircase import Flight
     from energy_plugin.record.trace import Idle, Window
 
-EDGES = 5  # of a line: more average the poll gaps better, fewer follow a drift
+EDGES = 6  # of a line: more average the poll gaps better, fewer follow a drift
+AROUND = 8  # edges to either side of a line that help to tell when its own came
 NEAR_S = 1.0  # edges further away say nothing about the window's ends, unless there are no others
 DRIFT = 0.02  # idle power differs by this share from one second to the next
+AFTER = 0.05  # ... and by this share after a load
 FLOOR = 0.8  # ... and never falls below this share of its mean for longer than a tick
 CLEAR = 4.0  # standard deviations that make an excess of energy a fact
+MODEL = 0.1  # a decay is an exponential to this share
 SLOWEST = 0.98  # ratio of one tick's excess to the one before it, at most ...
-FASTEST = 0.1  # ... and at least: what decays faster looks like a counter that lags
+FASTEST = 0.3  # ... and at least: what decays faster looks like a counter that lags
+USUAL = 0.85  # ... and where noise hides it: by this much
+DOUBT = 4.0  # an excess of so many standard deviations weighs as much as what is usual
 
 
 class Level(NamedTuple):
-    """Cumulative joules at one moment, with their standard uncertainty."""
+    """Cumulative joules at one moment, with their standard uncertainty.
+
+    Attributes:
+        scatter_j: standard deviation of the counter's values about the line they are from.
+    """
 
     joules: float
     unc_j: float
+    scatter_j: float = 0.0
 
 
 class Line(NamedTuple):
@@ -52,7 +64,7 @@ def resolved(flight: Flight, window: Window, idle: Idle) -> Level:
         idle: power before, and if known after it.
     """
     begun = _before(flight, window.t0_ns, idle)
-    ended = _after(flight, window.t1_ns, idle)
+    ended = _after(flight, window.t1_ns, idle, begun.scatter_j)
     joules = ended.joules - begun.joules
     # The ends themselves are known to ± unc, and there the power steps.
     step_w = abs(joules / window.duration_s - idle.power_w)
@@ -71,7 +83,7 @@ def bracket(flight: Flight, window: Window, idle: Idle) -> tuple[float, float]:
       start holds too little flowed before the start, at idle power.
     """
     tick_ns, unc_ns = flight.tick_ns, window.unc_ns
-    floor_w = _floor_w(idle) / 1e9
+    floor_w = _floor_w(flight, window, idle) / 1e9
     before_w = max(0.0, idle.power_w + 3 * idle.unc_w) / 1e9
     t0, t1, edges = window.t0_ns, window.t1_ns, flight.edges
     last = max(0, flight.before(t0 - unc_ns))
@@ -79,7 +91,7 @@ def bracket(flight: Flight, window: Window, idle: Idle) -> tuple[float, float]:
     most_after = _most(flight, t1 + unc_ns, floor_w)
     first = min(flight.after(t0 + unc_ns), len(edges) - 1)
     since = max(0, edges[first].lo_ns - t0 - unc_ns)
-    most_before = edges[first].joules - floor_w * since + before_w * max(0, tick_ns - since)
+    most_before = edges[first].joules - floor_w * since + (before_w - floor_w) * max(0, tick_ns - since)
     final = max(0, flight.before(t1 - unc_ns))
     least_after = edges[final].joules + floor_w * max(0, t1 - unc_ns - edges[final].hi_ns)
     return max(0.0, least_after - most_before, floor_w * (t1 - t0 - 2 * unc_ns)), most_after - least_before
@@ -96,10 +108,16 @@ def _most(flight: Flight, t_ns: float, floor_w: float) -> float:
     return late.joules - floor_w * max(0.0, late.lo_ns - flight.tick_ns - t_ns)
 
 
-def _floor_w(idle: Idle) -> float:
+def _floor_w(flight: Flight, window: Window, idle: Idle) -> float:
+    """The least power to count on at both ends: of idle, or of the ticks there where they show less."""
     least = idle.power_w - 3 * idle.unc_w
-    if idle.after_w is not None:
+    if idle.after_w is not None and idle.after_w < idle.power_w:
         least = min(least, idle.after_w - 3 * (idle.after_unc_w or 0.0))
+    for t_ns in (window.t0_ns, window.t1_ns):
+        i = flight.after(t_ns)
+        for a, b in itertools.pairwise(flight.edges[max(0, i - 2) : i + 2]):
+            if b.lo_ns > a.hi_ns:
+                least = min(least, (b.joules - a.joules) / (b.lo_ns - a.hi_ns) * 1e9)
     return FLOOR * max(0.0, least)
 
 
@@ -123,63 +141,61 @@ def _line(flight: Flight, indices: Sequence[int], t_ns: int) -> Line:
     kept = [i for i in indices if abs(flight.moments_ns[i] - t_ns) <= near_ns] or [
         min(indices, key=lambda i: abs(flight.moments_ns[i] - t_ns))
     ]
-    return Line(
-        [(flight.moments_ns[i] - t_ns) / 1e9 for i in kept],
-        [flight.edges[i].joules for i in kept],
-        statistics.fmean(_width_s(flight.edges[i]) for i in kept) / math.sqrt(12),
-    )
-
-
-def _width_s(edge: Edge) -> float:
-    return (edge.hi_ns - edge.lo_ns) / 1e9
+    around = range(max(0, kept[0] - AROUND), min(len(flight.edges), kept[-1] + 1 + AROUND))
+    at_ns, unc_ns = rhythm.moments(flight, around, kept)
+    return Line([(at - t_ns) / 1e9 for at in at_ns], [flight.edges[i].joules for i in kept], unc_ns / 1e9)
 
 
 def _level(line: Line, power_w: float, unc_w: float) -> Level:
     """The line's value at time 0; its slope joins *power_w* ± *unc_w* with what the knots say."""
-    n = len(line.times_s)
-    mean_s, mean_j = statistics.fmean(line.times_s), statistics.fmean(line.joules)
-    spread = sum((t - mean_s) ** 2 for t in line.times_s)
-    noise_j = line.jitter_s * abs(power_w)
+    n, times, values = len(line.times_s), line.times_s, line.joules
+    mean_s, mean_j = statistics.fmean(times), statistics.fmean(values)
+    spread = sum((t - mean_s) ** 2 for t in times)
+    noise_j, scatter_j = line.jitter_s * abs(power_w), 0.0
     if n >= 3 and spread > 0:
-        slope = (
-            sum((t - mean_s) * (j - mean_j) for t, j in zip(line.times_s, line.joules, strict=True)) / spread
-        )
-        rest = [j - mean_j - slope * (t - mean_s) for t, j in zip(line.times_s, line.joules, strict=True)]
-        noise_j = max(noise_j, math.sqrt(sum(r * r for r in rest) / (n - 2)))
+        slope = sum((t - mean_s) * (j - mean_j) for t, j in zip(times, values, strict=True)) / spread
+        rest = [j - mean_j - slope * (t - mean_s) for t, j in zip(times, values, strict=True)]
+        scatter_j = math.sqrt(sum(r * r for r in rest) / (n - 2))
+        noise_j = max(noise_j, scatter_j)
         own_unc_w = max(noise_j / math.sqrt(spread), 1e-12)
-        unc_w = max(unc_w, 1e-12)
-        weight = unc_w**2 / (unc_w**2 + own_unc_w**2)
+        weight = 1 / (1 + (own_unc_w / max(unc_w, 1e-12)) ** 2)
         power_w += weight * (slope - power_w)
         unc_w *= math.sqrt(1 - weight)
-    return Level(mean_j - power_w * mean_s, math.hypot(noise_j / math.sqrt(n), unc_w * mean_s))
+    return Level(mean_j - power_w * mean_s, math.hypot(noise_j, unc_w * mean_s), scatter_j)
 
 
 # --- the end ---
 
 
-def _after(flight: Flight, t_ns: int, idle: Idle) -> Level:
+def _after(flight: Flight, t_ns: int, idle: Idle, scatter_j: float) -> Level:
     """The counter's value at the end as the edges after it tell, without what flowed after it."""
     first = flight.after(t_ns)
     indices = range(first, min(first + EDGES + 1, len(flight.edges)))
     if not indices:
         return Level(flight.linear(t_ns), 0.0)
     line = _line(flight, indices, t_ns)
-    power_w = idle.power_w if idle.after_w is None else idle.after_w
-    unc_w = 3 * _slope_unc(idle.power_w, idle.unc_w)
-    if idle.after_w is not None:
-        unc_w = _slope_unc(idle.after_w, idle.after_unc_w or 0.0)
+    unc_w = math.hypot(idle.unc_w, AFTER * idle.power_w)
+    known_w = idle.power_w if idle.after_w is None else idle.after_w
+    known_unc_w = unc_w if idle.after_w is None else _slope_unc(known_w, idle.after_unc_w or 0.0)
     if len(line.times_s) < 3:
         late = len(line.times_s) - 1  # the later of two: a counter that lags has all of it by then
-        return _level(Line(line.times_s[late:], line.joules[late:], line.jitter_s), power_w, unc_w)
+        return _level(Line(line.times_s[late:], line.joules[late:], line.jitter_s), known_w, known_unc_w)
     excess = [
-        b - a - power_w * (u - t)
+        b - a - idle.power_w * (u - t)
         for (t, a), (u, b) in itertools.pairwise(zip(line.times_s, line.joules, strict=True))
     ]
-    noise_j = line.jitter_s * math.sqrt(2) * max(power_w, 1e-9)
-    if sum(excess[1:]) > CLEAR * math.hypot(noise_j, unc_w * (line.times_s[-1] - line.times_s[1])):
-        return _decayed(line, excess, power_w, noise_j)
+    noise_j = math.sqrt(2) * math.hypot(line.jitter_s * idle.power_w, scatter_j)
+    if _decays(excess[1:], noise_j, unc_w * (line.times_s[-1] - line.times_s[1])):
+        return _decayed(line, excess, idle.power_w, noise_j)
     late_line = Line(line.times_s[1:], line.joules[1:], line.jitter_s)
-    return _level(late_line, power_w, unc_w)
+    return _level(late_line, known_w, known_unc_w)
+
+
+def _decays(excess: Sequence[float], noise_j: float, unc_j: float) -> bool:
+    """Whether power is clearly still above idle, or clearly coming down, from the second edge on."""
+    late_j = statistics.fmean(excess[1:]) if len(excess) > 2 else 0.0
+    falling = len(excess) > 2 and excess[0] - late_j > CLEAR * noise_j
+    return falling or sum(excess) > CLEAR * math.hypot(noise_j, unc_j)
 
 
 def _decayed(line: Line, excess: Sequence[float], power_w: float, noise_j: float) -> Level:
@@ -188,30 +204,28 @@ def _decayed(line: Line, excess: Sequence[float], power_w: float, noise_j: float
     The excess over idle power falls by the same factor from tick to tick (an exponential decay). What
     the second tick holds beyond that is the window's own, shown late.
     """
-    ratio = _ratio(excess[1:])
-    ticks = [u - t for t, u in itertools.pairwise(line.times_s)]
-    tick_s = statistics.fmean(ticks)
+    tick_s = statistics.fmean(u - t for t, u in itertools.pairwise(line.times_s))
+    # What blurs a tick's energy at idle power blurs it more at a greater one.
+    noise_j *= 1 + max(0.0, statistics.fmean(excess)) / max(power_w * tick_s, 1e-9)
+    ratio = _ratio(excess[1:], noise_j)
     # The excess of the tick that ends at the second edge, from all later ones by the ratio.
-    weights = [ratio**i for i in range(1, len(excess))]
-    second = sum(excess[1:]) / sum(weights)
-    late_j = excess[0] - second
-    if late_j > CLEAR * math.hypot(noise_j, 0.2 * second):
-        start, amount = 1, second
-        since = line.times_s[1] - tick_s / 2 - line.times_s[0] / 2  # a lag between this edge's and a tick
+    second = max(0.0, sum(excess[1:])) / sum(ratio**i for i in range(1, len(excess)))
+    if excess[0] - second > CLEAR * noise_j + MODEL * second:
+        start, amount = 1, second  # the lag is between the first edge's distance and a tick
+        since_s = line.times_s[1] - (tick_s + line.times_s[0]) / 2
     else:
-        start, amount = 0, second / ratio
-        since = line.times_s[0]
-    since = max(0.0, since)
-    flowed = _back(amount, ratio, since / tick_s)
+        second = max(0.0, sum(excess)) / sum(ratio**i for i in range(len(excess)))
+        start, amount, since_s = 0, second / ratio, line.times_s[0]
+    flowed = _back(amount, ratio, max(0.0, since_s) / tick_s)
     joules = line.joules[start] - flowed - power_w * line.times_s[start]
-    return Level(joules, math.hypot(noise_j, 0.2 * flowed))
+    return Level(joules, math.hypot(noise_j, 2 * MODEL * flowed))
 
 
-def _ratio(excess: Sequence[float]) -> float:
-    """The factor from one tick's excess to the next, from all of them."""
-    if len(excess) < 2 or sum(excess[:-1]) <= 0:
-        return 0.5
-    return min(max(sum(excess[1:]) / sum(excess[:-1]), FASTEST), SLOWEST)
+def _ratio(excess: Sequence[float], noise_j: float) -> float:
+    """The factor from one tick's excess to the next, from all of them; the usual one where noise rules."""
+    doubt_j = (DOUBT * noise_j) ** 2 / max(sum(excess[:-1]), noise_j, 1e-9)
+    old, new = sum(excess[:-1]) + doubt_j, sum(excess[1:]) + doubt_j * USUAL
+    return min(max(new / old, FASTEST), SLOWEST) if old > 0 else USUAL
 
 
 def _back(amount_j: float, ratio: float, ticks: float) -> float:
@@ -220,4 +234,4 @@ def _back(amount_j: float, ratio: float, ticks: float) -> float:
     A tick with excess power *a* at its front holds ``a τ (1 - ratio)``, its last ``x`` ticks
     ``a τ (ratio^(1-x) - ratio)``.
     """
-    return amount_j * (ratio ** (1 - ticks) - ratio) / (1 - ratio)
+    return float(amount_j * (ratio ** (1 - ticks) - ratio) / (1 - ratio))

@@ -138,12 +138,11 @@ def edges_of(run: Sequence[Sample], tick_ns: int = 0, call_ns: int = 0) -> list[
 
 
 def _moments(edges: Sequence[Edge], tick_ns: int) -> list[float]:
-    """The likeliest moment of each edge: its middle, or a tick before the sharp edge that follows."""
+    """The likeliest moment of each edge, rising: its middle, or a tick before the sharp edge that follows."""
     at = [edge.mid_ns for edge in edges]
     for i in range(len(edges) - 2, -1, -1):
         edge, after = edges[i], edges[i + 1]
-        sharp = after.hi_ns - after.lo_ns <= SHARP * tick_ns < edge.hi_ns - edge.lo_ns
-        if sharp:
+        if after.hi_ns - after.lo_ns <= SHARP * tick_ns < edge.hi_ns - edge.lo_ns:
             at[i] = min(max(at[i + 1] - tick_ns, edge.lo_ns), edge.hi_ns)
     for i in range(1, len(at)):  # the order of the edges is a fact
         if at[i] <= at[i - 1]:
@@ -165,15 +164,19 @@ def stalls_of(run: Sequence[Sample], stall_ns: int) -> list[tuple[int, int]]:
     return [span for span in spans if span[1] - span[0] > stall_ns]
 
 
-def mean_power(edges: Sequence[Edge]) -> tuple[float, float]:
-    """Mean watts over at least four edges, and its standard uncertainty.
+def mean_power(flight: Flight, first: int, last: int) -> tuple[float, float]:
+    """Mean watts from one edge to another at least three further, and its standard uncertainty.
 
     The uncertainty joins the scatter of the ticks' powers with that of the two outer edges, each
     uniform within its poll gap (variance gap²/12).
     """
-    span_s = (edges[-1].mid_ns - edges[0].mid_ns) / 1e9
+    edges, at = flight.edges[first : last + 1], flight.moments_ns[first : last + 1]
+    span_s = (at[-1] - at[0]) / 1e9
     power_w = (edges[-1].joules - edges[0].joules) / span_s
-    ticks = [(b.joules - a.joules) / max(b.mid_ns - a.mid_ns, 1) * 1e9 for a, b in itertools.pairwise(edges)]
+    ticks = [
+        (b[0].joules - a[0].joules) / (b[1] - a[1]) * 1e9
+        for a, b in itertools.pairwise(zip(edges, at, strict=True))
+    ]
     variance = sum((p - power_w) ** 2 for p in ticks) / (len(ticks) - 1)
     gap_s = math.hypot(*((e.hi_ns - e.lo_ns) / 1e9 for e in (edges[0], edges[-1]))) / math.sqrt(12)
     return power_w, math.hypot(math.sqrt(variance / len(ticks)), power_w * gap_s / span_s)

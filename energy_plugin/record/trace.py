@@ -187,7 +187,7 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
     elif not trace.samples and trace.form != "power":
         answer = Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
     elif display.is_display(trace):
-        answer = Answer(**display.answer(trace, window)._asdict())
+        answer = display.answer(trace, window)
     elif trace.form == "window":
         answer = exact(trace, counter_of(trace), window)
     elif trace.channel.kind == "model":
@@ -214,19 +214,20 @@ def idle_of(trace: Trace, window: Window) -> Idle | None:
     """
     if not trace.channel.alive:
         return None
-    if display.is_display(trace):
+    if display.is_display(trace) or trace.form == "power":
         level = display.idle_power(trace, window)
         return Idle(power_w=level[0], unc_w=level[1]) if level else None
     if trace.form != "counter":
         return None
-    inside = [
-        [edge for edge in flight.edges if window.t0_ns <= edge.lo_ns and edge.hi_ns <= window.t1_ns]
-        for flight in counter_of(trace).flights
-    ]
-    seen = [edges for edges in inside if edges]
-    if len(seen) != 1 or len(seen[0]) < 4:
+    seen = []
+    for flight in counter_of(trace).flights:
+        first = flight.after(window.t0_ns)
+        last = flight.before(window.t1_ns)
+        if last >= first:
+            seen.append((flight, first, last))
+    if len(seen) != 1 or seen[0][2] - seen[0][1] < 3:
         return None
-    power_w, unc_w = staircase.mean_power(seen[0])
+    power_w, unc_w = staircase.mean_power(*seen[0])
     return Idle(power_w=power_w, unc_w=unc_w)
 
 
@@ -298,7 +299,8 @@ def _piece(counter: Counter, flight: Flight, window: Window, idle: Idle | None) 
     if t1 <= t0:
         return None
     if idle is not None and is_outer(window) and t0 == window.t0_ns and t1 == window.t1_ns:
-        (joules, unc_j), method = resolved.resolved(flight, window, idle), "resolved-edges"
+        level, method = resolved.resolved(flight, window, idle), "resolved-edges"
+        joules, unc_j = level.joules, level.unc_j
         lo_j, hi_j = resolved.bracket(flight, window, idle)
     else:
         joules, method = flight.linear(t1) - flight.linear(t0), "linear-edges"
