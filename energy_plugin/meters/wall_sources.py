@@ -160,22 +160,20 @@ class CommandSource:
             )
         except (OSError, ValueError, IndexError) as error:
             raise SensorError("no-command", f"{self.command}: {error}") from None
-        try:
-            out, said = child.communicate(timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
-            raise SensorError("timeout", f"{self.command}: still runs after {self._timeout_s:g} s") from None
-        finally:
-            _end(child)
+        with child:
+            try:
+                out, said = child.communicate(timeout=self._timeout_s)
+            except subprocess.TimeoutExpired:
+                _kill(child)
+                said = f"{self.command}: still runs after {self._timeout_s:g} s"
+                raise SensorError("timeout", said) from None
         if child.returncode:
             last = (said.strip().splitlines() or ["no message"])[-1]
             raise SensorError("command-failed", f"{self.command}: exit code {child.returncode}: {last[:200]}")
         return out[:MOST_BYTES]
 
 
-def _end(child: subprocess.Popen[str]) -> None:
-    """Kill what is left of the command and its children; reap it."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-    with child:
-        pass
+def _kill(child: subprocess.Popen[str]) -> None:
+    """End the command and whatever it started, which may hold its output open."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
