@@ -155,7 +155,7 @@ def test_a_command_that_does_not_answer_has_a_stable_code(command: str, code: st
         assert "exit code 3: no battery" in str(caught.value)
 
 
-def test_targets_are_names_kinds_and_places(tmp_path: Path) -> None:
+def test_targets_are_names_kinds_and_places() -> None:
     given = [
         "desk=http://plug:8080",
         "rack=tasmota:10.0.0.2",
