@@ -197,8 +197,8 @@ def markdown(table: dict[tuple[Cell, str], Judged], facts: Sequence[str], said: 
     lines += [
         "Made by `python -m tests.benchmarks.accuracy`. The simulated GPU (tests/simulated) takes 60 W idle,",
         "+300 W constant, or bursts of +400 W for 45 ms every 130 ms; its energy counter ticks every 100 ms",
-        "and its power sensor looks at 25 ms of every 100 ms. No silicon was measured here. A tool's window is",
-        "the load's own; every tool ran unmodified, through nvidia-ml-py, in a process of its own.",
+        "and its power sensor looks at 25 ms of every 100 ms. No silicon was measured here. A tool's window",
+        "is the load's own; every tool ran unmodified, through nvidia-ml-py, in a process of its own.",
         "",
         *(f"- {fact}" for fact in facts),
         "",
