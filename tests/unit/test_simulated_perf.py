@@ -101,6 +101,7 @@ def test_live_work_is_seen_by_the_package_it_runs_on(tmp_path: Path) -> None:
     t0_ns = time.monotonic_ns()
     with activity(cpu.activity, 200.0, device=1):
         time.sleep(0.2)
+    time.sleep(0.01)  # the counter ticks every millisecond
     t1_ns = time.monotonic_ns()
     controlled.tell("disable")
     text, _ = controlled.end()
