@@ -126,11 +126,13 @@ def _judged(blank: Agreement, pairs: Sequence[Pair], seed: int) -> Agreement:
     """Statistics over the pairs with a sensor of their own; the others show window edges only."""
     own = [pair for pair in pairs if not pair.same_sensor]
     shared = [pair.error for pair in pairs if pair.same_sensor]
+    # Of a total only one part may be shared: its error is then not that of the edges.
+    edges = shared and blank.part not in ("total", "mains")
     blank = replace(
         blank,
         pairs=tuple(pairs),
         left_out=len(shared),
-        edges_pct=100 * sum(shared) / len(shared) if shared else None,
+        edges_pct=100 * sum(shared) / len(shared) if edges else None,
     )
     if not own:
         return replace(blank, n=len(pairs), same_sensor=True, reason="it reads the same sensor as the meter")

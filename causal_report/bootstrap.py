@@ -25,7 +25,7 @@ def block(n: int) -> int:
     A warm machine or a busy neighbour spoils several runs in a row; drawn one by one they would
     pass for independent evidence.
     """
-    return max(1, round(math.cbrt(n)))
+    return max(1, int(math.cbrt(n) + 1e-9))
 
 
 def interval(

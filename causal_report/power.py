@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 BINS = 240
 """Steps on the time axis at most: one for every two to three pixels."""
-TICKS = 3
-"""A step spans at least so many updates of its counter: a single one is known to a poll only."""
+LEAST_S, TICKS = 0.1, 3
+"""A counter's step is at least so long and so many ticks: single ticks are blurred by the polling."""
 BESIDE_S = 12.0
 """So much is shown before the process and after it."""
 GAUGES = {
@@ -192,7 +192,7 @@ def _lines(trace: Trace, start_ns: int, bounds: tuple[float, float]) -> Iterator
         # Two samples know one mean, whatever the meter calls itself; perf's intervals know more.
         form: Literal["counter", "gauge", "window"] = "window" if len(points) <= 2 else "counter"
         if quantity in RATES:
-            least_s = 0.0 if trace.form == "window" else TICKS * trace.tick_s
+            least_s = 0.0 if trace.form == "window" else max(LEAST_S, TICKS * trace.tick_s)
             steps = binned(list(rates(points, trace.tick_s)), bounds, least_s)
             # Least and most of a counter's step would be those of single ticks, which a poll blurs.
             made, unit = tuple((a, b, mean, mean, mean) for a, b, mean, _, _ in steps), RATES[quantity]

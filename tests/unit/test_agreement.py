@@ -181,3 +181,126 @@ def test_the_golden_estimator_is_half_too_high_on_the_processor() -> None:
     assert cpu.bias_hi_pct is not None
     assert cpu.bias_lo_pct < 50 < cpu.bias_hi_pct
     assert "no joules" in found["calculator", "total"].reason
+
+
+def test_two_meters_of_one_counter_are_counted_once_and_the_better_one_is_taken() -> None:
+    readings = []
+    for run in range(4):
+        lost = run == 0
+        perf = {"status": "partial" if lost else "measured", "method": "exact-window"}
+        rapl = {"status": "measured", "method": "linear-edges", "kind": "direct", "source": "rapl-powercap"}
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 40.0 if lost else 100.0, **perf),
+            _reading(run, "rapl", "cpu:package:0", 101.0, **rapl),
+            _reading(run, "codecarbon", "cpu", 150.0),
+        ]
+    assert [p.meter_j for p in _compare(readings)["codecarbon", "cpu"].pairs] == [101.0, 100.0, 100.0, 100.0]
+
+
+def test_of_a_pair_of_programs_the_joint_window_counts_once() -> None:
+    readings = []
+    for run in range(4):
+        for program, window, joules in (
+            ("a", "process", 60.0),
+            ("b", "process", 70.0),
+            (None, "joint", 80.0),
+        ):
+            span = {"program": program, "window": window}
+            readings.append(_reading(run, "perf", "cpu:package:0", joules, **span))
+            readings.append(_reading(run, "codecarbon", "cpu", joules * 1.5, **span))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert [(p.meter_j, p.estimate_j) for p in found.pairs] == [(80.0, 120.0)] * 4
+
+
+def test_a_run_that_lost_its_gpu_stays_out_of_the_total() -> None:
+    readings = []
+    for run in range(5):
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 100.0),
+            _reading(run, "nvml", "gpu:GPU-1", None if run == 2 else 400.0, source="nvml-counter"),
+            _reading(run, "calculator", "cpu", 120.0),
+            _reading(run, "calculator", "gpu", 480.0),
+        ]
+    found = _compare(readings)["calculator", "total"]
+    assert found.n == 4
+    assert found.ratio == pytest.approx(1.2)
+    assert "left out: 1 runs in which a part was not covered" in found.reason
+
+
+def test_a_total_with_a_part_that_was_only_estimated_is_no_yardstick() -> None:
+    readings = []
+    for run in range(4):
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 100.0),
+            _reading(run, "nvml", "gpu:GPU-1", 400.0, source="nvml-power-avg", status="estimated"),
+            _reading(run, "calculator", "cpu", 120.0),
+            _reading(run, "calculator", "gpu", 480.0),
+        ]
+    found = _compare(readings)
+    assert found["calculator", "total"].ratios == ()
+    assert ("calculator", "gpu") not in found
+    assert found["calculator", "cpu"].n == 4
+
+
+def test_errors_of_both_signs_cancel_in_the_bias_and_not_in_the_absolute_error() -> None:
+    readings = []
+    for run, (true, said) in enumerate([(100.0, 150.0), (100.0, 50.0), (200.0, 300.0), (200.0, 100.0)]):
+        readings.append(_reading(run, "perf", "cpu:package:0", true))
+        readings.append(_reading(run, "codecarbon", "cpu", said))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.bias_pct == pytest.approx(0)
+    assert found.mape_pct == pytest.approx(50)
+    assert found.sums_pct == pytest.approx(0)
+    assert found.diff_j == pytest.approx(0)
+    assert found.mape_lo_pct == pytest.approx(50)
+
+
+def test_the_sum_weighs_large_runs_more_than_the_mean_of_ratios_does() -> None:
+    readings = []
+    for run, (true, said) in enumerate([(10.0, 20.0), (1000.0, 1000.0), (1000.0, 1000.0)]):
+        readings.append(_reading(run, "perf", "cpu:package:0", true))
+        readings.append(_reading(run, "codecarbon", "cpu", said))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert found.bias_pct == pytest.approx(100 / 3)
+    assert found.sums_pct == pytest.approx(100 * 10 / 2010)
+
+
+def test_the_meters_bounds_say_how_far_the_errors_may_shift() -> None:
+    readings = []
+    for run, said in enumerate((150.0, 104.0, 130.0)):
+        readings.append(_reading(run, "perf", "cpu:package:0", 100.0, lo_j=90.0, hi_j=110.0))
+        readings.append(_reading(run, "codecarbon", "cpu", said))
+    found = _compare(readings)["codecarbon", "cpu"]
+    assert (found.bounded, found.sure) == (3, 2)  # 104 J lies within 90 to 110 J
+    assert found.bounds_lo_pct == pytest.approx(100 * ((150 + 104 + 130) / 3 / 110 - 1))
+    assert found.bounds_hi_pct == pytest.approx(100 * ((150 + 104 + 130) / 3 / 90 - 1))
+    assert found.mape_least_pct == pytest.approx(100 * (150 / 110 - 1 + 0 + 130 / 110 - 1) / 3)
+    assert found.mape_most_pct is not None
+    assert found.mape_pct is not None
+    assert found.mape_least_pct is not None
+    assert found.mape_least_pct < found.mape_pct < found.mape_most_pct
+
+
+def test_a_shared_sensor_still_tells_how_well_the_windows_agree() -> None:
+    readings = []
+    for run in range(4):
+        readings.append(_reading(run, "nvml", "gpu:GPU-1", 400.0, source="nvml-counter"))
+        readings.append(_reading(run, "codecarbon", "gpu", 396.0, source="nvml-counter"))
+    found = _compare(readings)["codecarbon", "gpu"]
+    assert found.edges_pct == pytest.approx(-1)
+    assert (found.bias_pct, found.mape_pct, found.left_out) == (None, None, 4)
+
+
+def test_the_mains_judge_estimators_and_the_direct_meters_alike_and_join_no_total() -> None:
+    readings = []
+    for run in range(5):
+        readings += [
+            _reading(run, "perf", "cpu:package:0", 100.0),
+            _reading(run, "wall", "mains:desk", 250.0, kind="direct", status="measured", source="shelly"),
+            _reading(run, "codecarbon", "cpu", 150.0),
+            _reading(run, "codecarbon", "ram", 50.0),
+        ]
+    found = _compare(readings)
+    assert found["codecarbon", "mains"].ratio == pytest.approx(200 / 250)
+    assert found["direct", "mains"].ratio == pytest.approx(100 / 250)
+    assert found["codecarbon", "total"].ratio == pytest.approx(200 / 100)
