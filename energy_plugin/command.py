@@ -128,8 +128,8 @@ class _Runs:
 
 def _name(command: Sequence[str]) -> str:
     """The script's name where the command is an interpreter with a script, else the program's."""
-    scripts = [Path(word) for word in command[1:] if not word.startswith("-") and Path(word).is_file()]
-    return (scripts[0] if scripts else Path(command[0])).stem
+    scripts = [word for word in command[1:] if not word.startswith("-") and os.path.isfile(word)]
+    return Path(scripts[0] if scripts else command[0]).stem
 
 
 def _pair(text: str) -> tuple[str, object]:

@@ -243,7 +243,7 @@ def clean_name(name: str) -> str:
     Raises:
         UsageError: nothing is left of it.
     """
-    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.")[:LONGEST_NAME]
+    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.")[:LONGEST_NAME].strip("-.")
     if not clean:
         raise UsageError(f"name {name!r}: must hold a letter or a digit")
     return clean

@@ -30,8 +30,8 @@ class Passing:
 
     def __init__(self, log: Path) -> None:
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self._masters: list[tuple[int, int]] = []
-        """(a pseudo terminal's end here, the terminal whose size it takes)"""
+        self._ends: list[tuple[int, int]] = []
+        """(where it is read here, where it goes)"""
         self._threads: list[threading.Thread] = []
         self._given: list[int] = []
         self.stdout = self._channel(STDOUT)
@@ -42,33 +42,38 @@ class Passing:
         if os.isatty(to):
             ours, theirs = os.openpty()
             _as_terminal(to, theirs)
-            self._masters.append((ours, to))
         else:
             ours, theirs = os.pipe()
         self._given.append(theirs)
-        thread = threading.Thread(target=self._copy, args=(ours, to), name="energy-output", daemon=True)
-        self._threads.append(thread)
+        self._ends.append((ours, to))
         return theirs
 
     def begin(self) -> None:
         """The child has its ends: close them here, and copy."""
         self._close_given()
-        for thread in self._threads:
+        for end in self._ends:
+            thread = threading.Thread(target=self._copy, args=end, name="energy-output", daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def resize(self) -> None:
         """Give the pseudo terminals the size that the terminal has now."""
-        for ours, terminal in self._masters:
-            _copy_size(terminal, ours)
+        for ours, to in self._ends:
+            if os.isatty(to):
+                _copy_size(to, ours)
 
     def close(self, seconds: float) -> None:
-        """Wait for the rest of the output, *seconds* at most; then the log is closed."""
+        """Wait for the rest of the output, *seconds* at most; then the log is closed. Safe twice."""
         self._close_given()
+        if not self._threads:  # it never began
+            for ours, _ in self._ends:
+                os.close(ours)
+        self._ends = []
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(seconds)
-        if not any(thread.is_alive() for thread in self._threads):
+            thread.join(seconds)
+        if self._log >= 0 and not any(thread.is_alive() for thread in self._threads):
             os.close(self._log)
+            self._log = -1
 
     def _close_given(self) -> None:
         given, self._given = self._given, []
