@@ -40,6 +40,7 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     if (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns:
         reason = reason or "not-covered"
     found = _fitting(samples, t0, t1, window) or _interpolated(samples, t0, t1, window.unc_ns)
+    found = _stale(found, trace.channel.tick_s * 1e9 / (t1 - t0))
     measured = not model and found.method != "interpolated"
     return found._replace(
         status=("partial" if reason else "measured") if measured else "estimated",
@@ -78,6 +79,14 @@ def _interpolated(samples: Sequence[Sample], t0: int, t1: int, unc_ns: int) -> A
     # Whole intervals within are measured; a window within one interval is a guess at its share of it.
     method = "linear-edges" if last > first else "interpolated"
     return Answer(joules=joules, lo_j=lo_j, hi_j=hi_j, method=method, unc_j=(hi_j - lo_j) / math.sqrt(12))
+
+
+def _stale(found: Answer, share: float) -> Answer:
+    """Wider by one tick at the mean power to either side: at both ends the counter is up to a tick old."""
+    if not share or found.joules is None or found.lo_j is None or found.hi_j is None:
+        return found
+    lo_j, hi_j = max(0.0, found.lo_j - found.joules * share), found.hi_j + found.joules * share
+    return found._replace(lo_j=lo_j, hi_j=hi_j, unc_j=(hi_j - lo_j) / math.sqrt(12))
 
 
 def _share(samples: Sequence[Sample], t_ns: float) -> float:

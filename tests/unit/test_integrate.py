@@ -256,15 +256,28 @@ def test_a_dead_channel_stays_dead_whatever_its_samples_say() -> None:
 def test_an_exact_window_is_measured_and_bounded_by_its_slack() -> None:
     reading = integrate(two_points(1.0, 3.02, 202.0), window(1.01, 3.0), None)
     assert (reading.status, reading.method, reading.joules) == ("measured", "exact-window", 202.0)
-    assert reading.lo_j == pytest.approx(199.0)
-    assert reading.hi_j == 202.0
+    tick_j = 202.0 / 1.99 * PACKAGE.tick_s  # at either end the counter may be a tick old
+    assert reading.lo_j == pytest.approx(199.0 - tick_j)
+    assert reading.hi_j == pytest.approx(202.0 + tick_j)
 
 
 def test_an_inner_window_of_a_two_point_trace_is_estimated_between_zero_and_all() -> None:
     reading = integrate(two_points(0.0, 10.0, 100.0), window(2.0, 4.0, "epoch:1"), None)
     assert (reading.status, reading.method) == ("estimated", "interpolated")
     assert reading.joules == pytest.approx(20.0)
-    assert (reading.lo_j, reading.hi_j) == (0.0, 100.0)
+    assert reading.lo_j == 0.0
+    assert reading.hi_j == pytest.approx(100.0 + 10.0 * PACKAGE.tick_s)
+
+
+def test_an_inner_window_with_whole_intervals_is_measured_and_bounded_by_those_around() -> None:
+    samples = tuple(Sample(i * S // 5, 2.0 * i) for i in range(51))  # 10 W every 0.2 s, as perf writes them
+    trace = replace(two_points(0.0, 10.0, 100.0), samples=samples)
+    reading = integrate(trace, window(2.1, 4.1, "epoch:1"), None)
+    assert (reading.status, reading.method) == ("measured", "linear-edges")
+    assert reading.joules == pytest.approx(20.0)
+    assert (reading.lo_j, reading.hi_j) == (pytest.approx(18.0, abs=0.02), pytest.approx(22.0, abs=0.02))
+    within = integrate(trace, window(2.05, 2.15, "epoch:2"), None)
+    assert (within.status, within.method) == ("estimated", "interpolated")
 
 
 def test_a_model_is_never_measured() -> None:
