@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -49,8 +48,10 @@ class Joules:
         node: Any = request.node
         parameters = dict(node.callspec.params) if hasattr(node, "callspec") else {}
         self._values, labels = sorted_values(parameters)
-        plain = getattr(node, "originalname", None) or node.name
-        self._name = "-".join([plain, *(re.sub(r"\W+", "-", text) for text in labels.values())])
+        words = list(labels.values())
+        if not all(isinstance(parameters[name], str) for name in labels):
+            words = [node.callspec.id]  # as pytest calls objects
+        self._name = "-".join([getattr(node, "originalname", None) or node.name, *words])
         self._facts = {"file": str(node.path), "test": node.nodeid, "cwd": str(Path.cwd())}
         self._find_lane = find_lane
         self._told = told

@@ -1,0 +1,163 @@
+"""The fixture ``joules`` in test suites of users."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from energy_plugin.record.journal import records
+from tests.conftest import lines_with
+from tests.simulated.hardware import Gpu
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Project
+
+TDP = ("--energy-tdp", "cpu=50")
+
+
+def write(project: Project, body: str) -> None:
+    (project.folder / "test_own.py").write_text("import time\nimport pytest\n" + body)
+
+
+def rows(project: Project) -> list[dict[str, str]]:
+    with (project.session / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_any_test_measures_its_own_code(project: Project) -> None:
+    write(
+        project,
+        """
+@pytest.mark.parametrize(("epochs", "kind"), [(1, "a b"), (2, "a b")])
+def test_fit(joules, epochs, kind):
+    with joules("step") as m:
+        time.sleep(0.05)
+        m.metrics["accuracy"] = 0.5
+    assert m.record.success
+    assert m.estimates_j["calculator"] > 2
+
+def test_call(joules):
+    assert joules.measure(divmod, 7, 2).result == (3, 1)
+
+def test_plain():
+    pass
+""",
+    )
+    done = project.run("-v", *TDP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_with(done.stdout, "energy: calculator: alive cpu")
+    assert lines_with(done.stdout, "NO DIRECT METER LIVES HERE")
+    assert lines_with(done.stdout, "test_fit[1-a b] PASSED", "about", "by calculator")
+    assert lines_with(done.stdout, "results:", "run_")
+    one, two, three = rows(project)
+    assert [row["model"] for row in (one, two, three)] == [
+        "test_fit-a-b.step",
+        "test_fit-a-b.step",
+        "test_call",
+    ]
+    assert [row["hyperparam_epochs"] for row in (one, two, three)] == ["1", "2", ""]
+    assert one["perf_accuracy"] == "0.5"
+    facts = json.loads((project.session / "session.json").read_text())
+    assert (facts["complete"], facts["done"], facts["executor"]) == (True, 3, "in-process")
+
+
+def test_without_use_no_session_is_made_and_no_meter_touched(project: Project) -> None:
+    write(project, "def test_it(joules):\n    assert joules\n")
+    done = project.run("-v")
+    assert done.returncode == 0
+    assert "energy:" not in done.stdout
+    assert not (project.folder / "results").exists()
+
+
+def test_blocks_and_cases_share_one_session(project: Project) -> None:
+    project.declare("""
+@experiments("tiny/good")
+def test_case(case, measure):
+    assert measure(case).success
+
+def test_own(joules):
+    with joules():
+        pass
+
+@experiments("tiny/other")
+def test_both(case, measure, joules):
+    with joules("around"):
+        measure(case)
+""")
+    done = project.run("--energy-order", "declared", *TDP)
+    assert lines_with(done.stdout, "a case needs the meters that an open block of joules has")
+    assert lines_with(done.stdout, "1 failed, 2 passed")
+    assert [(r["repository"], r["model"]) for r in rows(project)] == [
+        ("tiny", "good"),
+        ("code", "test_own"),
+        ("code", "test_both-tiny-other-alone-default-r1.around"),
+    ]
+    assert records(project.session)[0].executor == "local"
+    facts = json.loads((project.session / "session.json").read_text())
+    assert set(facts["catalogue"]) == {"tiny", "code"}
+
+
+def test_a_failing_test_leaves_a_failed_record(project: Project) -> None:
+    write(project, "def test_it(joules):\n    with joules():\n        assert 1 == 2\n")
+    done = project.run(*TDP)
+    assert done.returncode == 1
+    assert "assert 1 == 2" in done.stdout
+    assert records(project.session)[0].outcomes[0].reason == "exception"
+
+
+def test_pytest_benchmark_sees_the_value_of_a_block_or_keeps_its_own(project: Project) -> None:
+    write(
+        project,
+        """
+def test_block(joules):
+    with joules():
+        time.sleep(0.1)
+
+def test_own(joules, benchmark):
+    with joules("all"):
+        benchmark.pedantic(time.sleep, args=(0.01,), rounds=3)
+""",
+    )
+    done = project.run("--benchmark-json=out.json", *TDP)
+    assert done.returncode == 0, done.stdout
+    found = json.loads((project.folder / "out.json").read_text())
+    block, own = sorted(found["benchmarks"], key=lambda b: str(b["name"]))
+    assert block["stats"]["mean"] == pytest.approx(0.1, rel=0.5)
+    assert block["extra_info"]["model"] == "test_block"
+    assert own["stats"]["mean"] == pytest.approx(0.01, rel=0.9)
+    assert own["extra_info"]["test_own.all.estimate_calculator_joules"] > 1.4
+
+
+def test_results_that_cannot_be_written_end_the_session(project: Project) -> None:
+    (project.folder / "results").write_text("a file")
+    write(project, "def test_it(joules):\n    with joules():\n        print('ran')\n")
+    done = project.run()
+    assert done.returncode == 8
+    assert "choose another --energy-results" in done.stdout + done.stderr
+
+
+@pytest.mark.compiler
+def test_joules_beside_passed_are_measured_where_a_meter_lives(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "hardware"
+    folder.mkdir()
+    gpu = Gpu(folder=folder, t0_ns=time.monotonic_ns(), idle_w=200.0)
+    project.environment |= gpu.install()
+    write(
+        project,
+        "def test_it(joules):\n    with joules() as m:\n        time.sleep(0.5)\n    assert m.energy_j",
+    )
+    done = project.run("-v", "--energy-meters", "nvml")
+    assert done.returncode == 0, done.stdout
+    (record,) = records(project.session)
+    window = record.outcomes[0].windows[0]
+    total = record.total()
+    assert total.status == "measured"
+    assert total.joules == pytest.approx(gpu.energy_j(window.t0_ns, window.t1_ns), rel=0.03)
+    assert lines_with(done.stdout, "test_it PASSED", " J ")
+    assert record.provenance.get("foreign_gpu_processes", []) == []
