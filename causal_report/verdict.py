@@ -201,7 +201,8 @@ def _rows(say: Say, data: Data, response: Response) -> Iterator[Sentence]:
     sources = {source for model in data.models for source in model.data_sources}
     stand_in = sorted(s for s in sources if any(word in s.lower() for word in STAND_IN))
     if stand_in:
-        yield say("stand_in", sources=", ".join(stand_in))
+        key = "stand_in_simulated" if response.simulated else "stand_in"
+        yield say(key, sources=", ".join(stand_in))
 
 
 def _evidence(say: Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sentence]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH, LEFT, RIGHT, TOP = 720, 60, 10, 10
 TALL, SMALL, GAP, AXIS, HEAD = 92, 54, 12, 40, 16
-COLOURS = {"perf": 0, "rapl": 1, "nvml": 2, "wall": 3, "codecarbon": 4, "calculator": 5, "usage": 5}
+COLOURS = {"perf": 0, "rapl": 1, "nvml": 2, "codecarbon": 3, "wall": 4, "calculator": 5, "usage": 5}
 """Each meter keeps its colour in every panel; others share the last."""
 HEADROOM = 1.06
 KINDS = ("idle", "process", "training", "epoch", "tail")
@@ -177,6 +177,8 @@ def _colour(line: Line) -> int:
 def _name(line: Line) -> str:
     if line.meter == "usage":
         return "CPU time of the program"
+    if line.quantity == "idle_w":
+        return f"{line.meter}, mean at rest"
     what = {"counter": "from its counter", "window": "mean of its window"}.get(line.form)
     return f"{line.meter}, {what or line.quantity.rsplit('_', 1)[0].replace('_', ' ')}"
 
