@@ -133,6 +133,18 @@ class Fault:
         return f"{where}fault {self.name} {self.start_s} {self.end_s} {self.code}"
 
 
+def without_counter(code: int = 3, start_s: float = float("-inf")) -> tuple[Fault, ...]:
+    """No energy by either way that NVML has (3: not supported)."""
+    return tuple(
+        Fault(name=name, code=code, start_s=start_s) for name in ("TotalEnergyConsumption", "FieldValue83")
+    )
+
+
+def lost(start_s: float, gpu: int | None = None) -> Fault:
+    """The GPU falls off the bus."""
+    return Fault(name="*", code=15, start_s=start_s, gpu=gpu)
+
+
 H100 = Sensor(period_s=0.1, window_s=0.025, average_period_s=0.1, usage="average")
 """25 ms of every 100 ms, PowerUsage a mean of 1 s."""
 V100 = Sensor(period_s=0.02, window_s=0.01, usage="instant")
@@ -153,6 +165,8 @@ class Gpu:
     t0_ns: int
     idle_w: float = 60.0
     tick_s: float = 0.1
+    name: str = "Simulated GPU"
+    arch: int = 9
     gpus: int = 1
     segments: Sequence[Term] = ()
     each: Mapping[int, Sequence[Term]] = field(default_factory=dict)
@@ -181,6 +195,8 @@ class Gpu:
             f"t0_ns {self.t0_ns}",
             f"idle_w {self.idle_w}",
             f"tick_s {self.tick_s}",
+            f"name {self.name}",
+            f"arch {self.arch}",
             f"gpus {self.gpus}",
             f"call_s {self.call_s} {self.call_jitter_s}",
             f"smi_s {self.smi_s}",

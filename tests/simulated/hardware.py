@@ -16,6 +16,8 @@ from tests.simulated.gpu import (
     VirtualClock,
     build,
     load_here,
+    lost,
+    without_counter,
 )
 from tests.simulated.power import Burst, Drift, Ramp, Segment, Sine, Swing
 
@@ -40,4 +42,6 @@ __all__ = [
     "build",
     "hook",
     "load_here",
+    "lost",
+    "without_counter",
 ]

@@ -164,7 +164,7 @@ int nvmlDeviceGetMinorNumber(void *gpu, unsigned *n) { ENTER(gpu); *n = (unsigne
 
 int nvmlDeviceGetName(void *gpu, char *to, unsigned size) {
     ENTER(gpu);
-    return put(to, size, is_mig(gpu) ? "Simulated GPU MIG" : "Simulated GPU");
+    return put(to, size, is_mig(gpu) ? "Simulated GPU MIG" : BOARD(gpu)->name);
 }
 
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } Pci;
@@ -204,7 +204,7 @@ int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(void *device, void **gpu) {
 }
 
 int nvmlDeviceIsMigDeviceHandle(void *gpu, unsigned *yes) { ENTER(gpu); *yes = (unsigned)is_mig(gpu); return OK; }
-int nvmlDeviceGetArchitecture(void *gpu, unsigned *arch) { ENTER(gpu); *arch = 9; return OK; } /* Hopper */
+int nvmlDeviceGetArchitecture(void *gpu, unsigned *arch) { ENTER(gpu); *arch = (unsigned)BOARD(gpu)->arch; return OK; }
 int nvmlDeviceGetComputeMode(void *gpu, int *mode) { ENTER(gpu); *mode = 0; return OK; }
 int nvmlDeviceGetCudaComputeCapability(void *gpu, int *major, int *minor) { ENTER(gpu); *major = 9; *minor = 0; return OK; }
 int nvmlDeviceGetC2cModeInfoV(void *gpu, unsigned *enabled) { ENTER(gpu); *enabled = 0; return OK; }

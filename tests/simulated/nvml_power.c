@@ -34,20 +34,41 @@ int nvmlDeviceGetPowerUsage(void *gpu, unsigned *milliwatts) {
     return OK;
 }
 
-/* --- limits: a file beside the world keeps what was set, for every process --- */
+/* --- what was set: a file beside the world keeps it, for every process --- */
 
-static void limit_path(void *gpu, char *to, size_t size) { snprintf(to, size, "%s.limit.%d", world->path, board_of(gpu)); }
-
-static double limit_w(void *gpu) {
-    char path[1100];
-    double watts = BOARD(gpu)->limit_default;
-    limit_path(gpu, path, sizeof path);
-    FILE *file = fopen(path, "r");
-    if (!file) return watts;
-    if (fscanf(file, "%lf", &watts) != 1) watts = BOARD(gpu)->limit_default;
-    fclose(file);
-    return watts;
+static void state_path(void *gpu, const char *name, char *to, size_t size) {
+    snprintf(to, size, "%s.%s.%d", world->path, name, board_of(gpu));
 }
+
+static double state(void *gpu, const char *name, double otherwise) {
+    char path[1100];
+    double value = otherwise;
+    state_path(gpu, name, path, sizeof path);
+    FILE *file = fopen(path, "r");
+    if (!file) return otherwise;
+    if (fscanf(file, "%lf", &value) != 1) value = otherwise;
+    fclose(file);
+    return value;
+}
+
+static int set_state(void *gpu, const char *name, double value) {
+    char path[1100];
+    state_path(gpu, name, path, sizeof path);
+    FILE *file = fopen(path, "w");
+    if (!file) return NO_PERMISSION;
+    fprintf(file, "%.3f\n", value);
+    fclose(file);
+    return OK;
+}
+
+static int unset_state(void *gpu, const char *name) {
+    char path[1100];
+    state_path(gpu, name, path, sizeof path);
+    remove(path);
+    return OK;
+}
+
+static double limit_w(void *gpu) { return state(gpu, "limit", BOARD(gpu)->limit_default); }
 
 int nvmlDeviceGetPowerManagementLimit(void *gpu, unsigned *mw) { WHOLE(gpu); *mw = milli(limit_w(gpu)); return OK; }
 int nvmlDeviceGetEnforcedPowerLimit(void *gpu, unsigned *mw) { WHOLE(gpu); *mw = milli(limit_w(gpu)); return OK; }
@@ -66,18 +87,13 @@ int nvmlDeviceGetPowerManagementLimitConstraints(void *gpu, unsigned *low, unsig
 }
 
 int nvmlDeviceSetPowerManagementLimit(void *gpu, unsigned mw) {
-    char path[1100];
     WHOLE(gpu);
     if (mw < milli(BOARD(gpu)->limit_min) || mw > milli(BOARD(gpu)->limit_max)) return INVALID;
-    limit_path(gpu, path, sizeof path);
-    FILE *file = fopen(path, "w");
-    if (!file) return 4;
-    fprintf(file, "%.3f\n", mw / 1000.0);
-    fclose(file);
-    return OK;
+    return set_state(gpu, "limit", mw / 1000.0);
 }
 
-int nvmlDeviceGetPersistenceMode(void *gpu, unsigned *mode) { ENTER(gpu); *mode = 1; return OK; }
+int nvmlDeviceGetPersistenceMode(void *gpu, unsigned *mode) { ENTER(gpu); *mode = (unsigned)state(gpu, "persistence", 0); return OK; }
+int nvmlDeviceSetPersistenceMode(void *gpu, unsigned mode) { ENTER(gpu); return set_state(gpu, "persistence", mode); }
 
 /* --- fields --- */
 
@@ -141,9 +157,37 @@ int nvmlDeviceGetSupportedClocksThrottleReasons(void *gpu, unsigned long long *m
 
 static unsigned clock_mhz(void *gpu, int kind) {
     unsigned long long why = reasons(gpu);
-    if (kind == MEMORY_CLOCK) return MEMORY_MHZ;
-    if (why & IDLE) return LOW_MHZ;
-    return why ? HIGH_MHZ * 7 / 10 : HIGH_MHZ;
+    if (kind == MEMORY_CLOCK) return (unsigned)state(gpu, "memory-clock", MEMORY_MHZ);
+    unsigned most = (unsigned)state(gpu, "clock", HIGH_MHZ);
+    if (why & IDLE) return most < LOW_MHZ ? most : LOW_MHZ;
+    return why ? most * 7 / 10 : most;
+}
+
+/* Locked clocks change what the clock says, not the power: that is the trace's. */
+int nvmlDeviceSetGpuLockedClocks(void *gpu, unsigned low, unsigned high) { (void)low; WHOLE(gpu); return set_state(gpu, "clock", high); }
+int nvmlDeviceResetGpuLockedClocks(void *gpu) { WHOLE(gpu); return unset_state(gpu, "clock"); }
+int nvmlDeviceSetMemoryLockedClocks(void *gpu, unsigned low, unsigned high) { (void)low; WHOLE(gpu); return set_state(gpu, "memory-clock", high); }
+int nvmlDeviceResetMemoryLockedClocks(void *gpu) { WHOLE(gpu); return unset_state(gpu, "memory-clock"); }
+
+static int list_of(const unsigned *from, unsigned n, unsigned *count, unsigned *to) {
+    unsigned room = *count;
+    *count = n;
+    if (room < n || !to) return TOO_SMALL;
+    memcpy(to, from, n * sizeof *from);
+    return OK;
+}
+
+int nvmlDeviceGetSupportedMemoryClocks(void *gpu, unsigned *count, unsigned *to) {
+    const unsigned clocks[] = {MEMORY_MHZ, 1593};
+    WHOLE(gpu);
+    return list_of(clocks, 2, count, to);
+}
+
+int nvmlDeviceGetSupportedGraphicsClocks(void *gpu, unsigned memory_mhz, unsigned *count, unsigned *to) {
+    const unsigned clocks[] = {HIGH_MHZ, 1500, 1000, LOW_MHZ};
+    (void)memory_mhz;
+    WHOLE(gpu);
+    return list_of(clocks, 4, count, to);
 }
 
 int nvmlDeviceGetClockInfo(void *gpu, int kind, unsigned *mhz) { WHOLE(gpu); *mhz = clock_mhz(gpu, kind); return OK; }

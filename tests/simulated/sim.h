@@ -11,6 +11,7 @@
 #define UNINITIALIZED 1
 #define INVALID 2
 #define NOT_SUPPORTED 3
+#define NO_PERMISSION 4
 #define NOT_FOUND 6
 #define TOO_SMALL 7
 #define NO_DRIVER 9
@@ -40,7 +41,8 @@ typedef struct {
     double reset[MANY];
     Span freeze[MANY];
     /* the rest of a GPU */
-    int mig, terms, faults, latencies, processes, throttles;
+    char name[64];
+    int arch, mig, terms, faults, latencies, processes, throttles;
     Fault fault[MANY];
     Latency latency[MANY];
     Process process[MANY];

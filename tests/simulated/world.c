@@ -32,6 +32,7 @@
  *   call_at F                     ... and its value is of the moment at this share of it (default 1: its end)
  *   call_of NAME S [JITTER]       functions whose name ends in NAME take this long instead
  * The rest:
+ *   name TEXT / arch N (NVML's number: 9 Hopper, 7 Ampere, 5 Volta)
  *   mig 0|1 / process PID BYTES A B SM / throttle A B MASK / memory_used BYTES / activity_bytes BYTES
  *   temperature AMBIENT KELVIN_PER_W TAU / limits MIN DEFAULT MAX (W) / smi_s S (nvidia-smi's own time)
  * SIMULATED_CLOCK names a file of eight bytes: virtual CLOCK_MONOTONIC nanoseconds, moved by whoever waits.
@@ -144,6 +145,8 @@ static void read_event(Board *b, const char *word, const char *rest, const doubl
     Latency l = {.name = ""};
     if (!strcmp(word, "zero")) b->zero = 1;
     else if (!strcmp(word, "mig")) b->mig = (int)v[0];
+    else if (!strcmp(word, "arch")) b->arch = (int)v[0];
+    else if (!strcmp(word, "name")) snprintf(b->name, sizeof b->name, "%.63s", rest + strspn(rest, " "));
     else if (!strcmp(word, "reset") && b->resets < MANY) b->reset[b->resets++] = v[0];
     else if (!strcmp(word, "freeze") && b->freezes < MANY) b->freeze[b->freezes++] = (Span){v[0], n > 1 ? v[1] : INFINITY};
     else if (!strcmp(word, "fault") && b->faults < MANY && sscanf(rest, "%63s %lf %lf %d", f.name, &f.a, &f.b, &f.code) == 4)
@@ -205,7 +208,7 @@ static void read_line(World *w, char *line) {
 }
 
 static const Board NEW = {
-    .tick = 0.1, .gain = 1, .counter_gain = 1, .base = 1e6, .average_window = 1, .mig = -1, .ambient_c = 30,
+    .name = "Simulated GPU", .arch = 9, .tick = 0.1, .gain = 1, .counter_gain = 1, .base = 1e6, .average_window = 1, .mig = -1, .ambient_c = 30,
     .kelvin_per_w = 0.1, .tau_s = 20, .limit_min = 100, .limit_default = 700, .limit_max = 700,
     .memory_used = 1073741824.0, .activity_bytes = 536870912.0,
 };

@@ -1,18 +1,13 @@
-"""The simulated NVML says through the unmodified nvidia-ml-py what its closed form says, in virtual time."""
+"""Energy and power of the simulated NVML are what its closed form says, in virtual time."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.simulated.ask import ENERGY, POWER, answers, made
 from tests.simulated.hardware import (
     GEFORCE,
     H100,
@@ -20,7 +15,6 @@ from tests.simulated.hardware import (
     Burst,
     Counter,
     Drift,
-    Fault,
     Gpu,
     Ramp,
     Segment,
@@ -34,66 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.compiler
-
-# Answers calls [second, function, arguments ...] of standard input; handles stand for GPU numbers.
-ASK = """
-import ctypes, json, sys
-from tests.simulated.gpu import VirtualClock
-from pathlib import Path
-import pynvml
-clock = VirtualClock(Path(sys.argv[1])) if sys.argv[1] else None
-t0 = int(sys.argv[2])
-def plain(value):
-    if isinstance(value, (list, tuple, ctypes.Array)):
-        return [plain(v) for v in value]
-    if hasattr(value, "_fields_"):
-        if hasattr(value, "fieldId"):
-            number = value.value.ullVal if value.valueType == 3 else value.value.uiVal
-            return {"id": value.fieldId, "code": value.nvmlReturn, "value": number}
-        return {name: plain(getattr(value, name)) for name, *_ in value._fields_}
-    if hasattr(value, "__dict__"):
-        return {k: plain(v) for k, v in vars(value).items()}
-    return value
-def ask(second, name, *arguments):
-    if clock is not None and second is not None:
-        clock.set(t0 + round(second * 1e9))
-    try:
-        if arguments and isinstance(arguments[0], int) and name.startswith("nvmlDevice"):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(arguments[0])
-            if second is not None and clock is not None:
-                clock.set(t0 + round(second * 1e9))
-            return plain(getattr(pynvml, name)(handle, *arguments[1:]))
-        return plain(getattr(pynvml, name)(*arguments))
-    except pynvml.NVMLError as error:
-        return {"error": error.value}
-print(json.dumps([ask(*call) for call in json.load(sys.stdin)]))
-"""
-ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
-POWER = "nvmlDeviceGetPowerUsage"
-INIT = [None, "nvmlInit"]
-
-
-def answers(gpu: Gpu, calls: Sequence[Sequence[Any]], environment: dict[str, str] | None = None) -> list[Any]:
-    """What nvidia-ml-py returns for each of *calls*, after nvmlInit."""
-    told = environment or gpu.install()
-    command = [sys.executable, "-c", ASK, told.get("SIMULATED_CLOCK", ""), str(gpu.t0_ns)]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **told, "PYTHONPATH": str(ROOT)},
-        input=json.dumps([INIT, *calls]),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    _, *found = json.loads(done.stdout)
-    return list(found)
-
-
-def made(folder: Path, **arguments: Any) -> Gpu:
-    return Gpu(folder=folder, t0_ns=1_000_000_000_000, virtual=True, **arguments)
-
-
 STEP = Segment(start_s=1.0, end_s=60.0, power_w=300.0)
 EVERY = (
     Burst(start_s=1, end_s=50, power_w=400, on_s=0.045, period_s=0.13, jitter_s=0.05, seed=3),
@@ -243,183 +177,3 @@ def test_a_sensor_has_gain_offset_steps_and_seeded_noise(tmp_path: Path) -> None
     assert mean == pytest.approx(60, abs=1)
     assert deviation == pytest.approx(3, rel=0.2)
     assert powers(noisy, moments) == found
-
-
-# --- calls ------------------------------------------------------------------------------------------
-
-
-def test_a_fault_has_its_function_its_time_and_its_gpu(tmp_path: Path) -> None:
-    faults = (
-        Fault(name="TotalEnergyConsumption", code=15, start_s=2, end_s=3, gpu=1),
-        Fault(name="FieldValue186", code=3),
-        Fault(name="*", code=16, start_s=9),
-    )
-    gpu = made(tmp_path, gpus=2, faults=faults)
-    fields = "nvmlDeviceGetFieldValues"
-    calls: list[list[Any]] = [[2.5, ENERGY, 0], [2.5, ENERGY, 1], [3.5, ENERGY, 1], [2.5, POWER, 1]]
-    found = answers(gpu, [*calls, [1, fields, 0, [186]], [9.5, POWER, 0], [9.5, "nvmlDeviceGetCount"]])
-    assert found[1] == {"error": 15}
-    assert all(isinstance(found[i], int) for i in (0, 2, 3))
-    assert found[4][0]["code"] == 3
-    assert found[5:] == [{"error": 16}, 2]
-
-
-def test_without_a_world_there_is_no_driver_and_before_init_nothing(tmp_path: Path) -> None:
-    gpu = made(tmp_path)
-    environment = {**gpu.install(), "SIMULATED_NVML": "/nonexistent"}
-    found = answers(gpu, [INIT, [None, "nvmlDeviceGetCount"]], environment)
-    assert found == [{"error": 9}, {"error": 1}]
-
-
-def test_a_fault_can_be_added_while_the_hardware_is_in_use(tmp_path: Path) -> None:
-    gpu = made(tmp_path)
-    environment = {**os.environ, **gpu.install(), "PYTHONPATH": str(ROOT)}
-    code = (
-        "import sys, pynvml\npynvml.nvmlInit()\nh = pynvml.nvmlDeviceGetHandleByIndex(0)\n"
-        "for line in sys.stdin:\n"
-        "    try:\n        print(pynvml.nvmlDeviceGetPowerUsage(h), flush=True)\n"
-        "    except pynvml.NVMLError as e:\n        print(e, flush=True)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdin=-1, stdout=-1, text=True
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        said = []
-        for _ in range(2):
-            child.stdin.write("\n")
-            child.stdin.flush()
-            said.append(child.stdout.readline().strip())
-            gpu.add("fault PowerUsage -inf inf 15")
-        child.stdin.close()
-    assert said == ["60000", "GPU is lost"]
-
-
-def test_calls_take_their_time_and_tell_of_the_moment_asked_for(tmp_path: Path) -> None:
-    for share, joules in (("1", 60.6), ("0", 60.0), ("0.5", 60.3)):
-        (tmp_path / share).mkdir()
-        extra = ("call_of TotalEnergyConsumption 0.01", f"call_at {share}")
-        gpu = made(tmp_path / share, call_s=0.002, tick_s=1e-6, extra=extra, counter=Counter(base_j=0.0))
-        (value,) = answers(gpu, [[1.0, ENERGY, 0]])
-        assert value / 1000 == pytest.approx(joules, abs=0.002)
-
-
-def test_call_times_of_a_real_clock_are_spread_as_told(tmp_path: Path) -> None:
-    gpu = Gpu(folder=tmp_path, t0_ns=time.monotonic_ns(), call_s=0.004, call_jitter_s=0.01)
-    code = (
-        "import time, pynvml\npynvml.nvmlInit()\nh = pynvml.nvmlDeviceGetHandleByIndex(0)\n"
-        "for _ in range(30):\n    t = time.monotonic()\n    pynvml.nvmlDeviceGetPowerUsage(h)\n"
-        "    print(time.monotonic() - t)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **gpu.install()}, capture_output=True, text=True
-    )
-    times = sorted(float(line) for line in done.stdout.split())
-    assert len(times) == 30, done.stderr
-    assert times[0] >= 0.004
-    assert times[20] - times[5] > 0.002
-    assert times[10] < 0.014
-
-
-# --- what else a GPU tells ----------------------------------------------------------------------------
-
-
-def test_gpus_are_told_apart_by_uuid_and_say_that_they_are_simulated(tmp_path: Path) -> None:
-    gpu = made(tmp_path, gpus=2)
-    first, second, driver, missing = answers(
-        gpu,
-        [
-            [0, "nvmlDeviceGetUUID", 0],
-            [0, "nvmlDeviceGetUUID", 1],
-            [0, "nvmlSystemGetDriverVersion"],
-            [0, "nvmlDeviceGetHandleByUUID", "GPU-none"],
-        ],
-    )
-    assert first != second
-    assert first.startswith("GPU-")
-    assert driver.startswith("simulated")
-    assert missing == {"error": 6}
-
-
-def test_processes_and_their_shares_come_from_live_work(tmp_path: Path) -> None:
-    gpu = made(tmp_path, extra=("process 999 1000000 0 20 5", "activity_bytes 2000000"))
-    environment = gpu.install()
-    lines = [
-        f"B {gpu.t0_ns + 10**9} 7 200",
-        f"B {gpu.t0_ns + 5 * 10**9} 8 100",
-        f"E {gpu.t0_ns + 8 * 10**9} 7",
-    ]
-    gpu.activity.write_text("\n".join(lines) + "\n")
-    listed, used = "nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetProcessUtilization"
-    both, alone, shares, later, none, util = answers(
-        gpu,
-        [
-            [6, listed, 0],
-            [9, listed, 0],
-            [6, used, 0, 0],
-            [6.01, used, 0, 2**62],
-            [30, listed, 0],
-            [2, "nvmlDeviceGetUtilizationRates", 0],
-        ],
-        environment,
-    )
-    assert [(p["pid"], p["usedGpuMemory"]) for p in both] == [(999, 10**6), (7, 2 * 10**6), (8, 2 * 10**6)]
-    assert [p["pid"] for p in alone] == [999, 8]
-    assert [(p["pid"], p["smUtil"]) for p in shares] == [(999, 5), (7, 67), (8, 33)]
-    assert later == {"error": 6}
-    assert [p["pid"] for p in none] == [8]
-    assert util["gpu"] == 100
-
-
-def test_a_dead_process_is_written_off_by_whoever_reads_the_gpu(tmp_path: Path) -> None:
-    gpu = Gpu(folder=tmp_path, t0_ns=time.monotonic_ns())
-    environment = gpu.install()
-    gpu.activity.write_text(f"L {time.monotonic_ns()} 4194305 200\n")  # beyond the largest pid of Linux
-    assert answers(gpu, [[None, POWER, 0]], environment) == [60_000]
-    assert gpu.activity.read_text().splitlines()[1].startswith("E ")
-
-
-def test_clocks_reasons_and_temperature_follow_the_power(tmp_path: Path) -> None:
-    gpu = made(tmp_path, segments=(STEP,), extra=("throttle 40 50 32", "limits 100 300 400"))
-    reasons, clock, heat = (
-        "nvmlDeviceGetCurrentClocksEventReasons",
-        "nvmlDeviceGetClockInfo",
-        "nvmlDeviceGetTemperature",
-    )
-    found = answers(
-        gpu,
-        [
-            *([0.5, reasons, 0], [0.5, clock, 0, 1], [0.5, heat, 0, 0]),
-            *([39, reasons, 0], [45, reasons, 0], [45, clock, 0, 1], [45, heat, 0, 0]),
-        ],
-    )
-    assert found == [1, 345, 36, 4, 36, 1386, 66]
-
-
-def test_a_power_limit_holds_for_every_process_and_within_its_constraints(tmp_path: Path) -> None:
-    gpu = made(tmp_path, extra=("limits 100 700 700",))
-    environment = gpu.install()
-    limit, put = "nvmlDeviceGetPowerManagementLimit", "nvmlDeviceSetPowerManagementLimit"
-    calls: list[list[Any]] = [[0, limit, 0], [0, put, 0, 50_000], [0, put, 0, 250_000]]
-    assert answers(gpu, calls, environment) == [700_000, {"error": 2}, None]
-    assert answers(gpu, [[0, "nvmlDeviceGetEnforcedPowerLimit", 0]], environment) == [250_000]
-    smi = [str(tmp_path / "nvidia-smi")]
-    subprocess.run([*smi, "-pl", "300"], env={**os.environ, **environment}, check=True, stdout=-3)
-    assert answers(gpu, [[0, limit, 0]], environment) == [300_000]
-
-
-def test_a_part_of_a_gpu_has_no_energy_of_its_own(tmp_path: Path) -> None:
-    gpu = made(tmp_path, extra=("mig 1",))
-    code = (
-        "import pynvml as n\nn.nvmlInit()\nh = n.nvmlDeviceGetHandleByIndex(0)\n"
-        "print(n.nvmlDeviceGetMigMode(h))\nm = n.nvmlDeviceGetMigDeviceHandleByIndex(h, 1)\n"
-        "print(n.nvmlDeviceGetUUID(m))\n"
-        "try:\n    n.nvmlDeviceGetTotalEnergyConsumption(m)\nexcept n.NVMLError as e:\n    print(e)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **gpu.install()}, capture_output=True, text=True
-    )
-    mode, uuid, energy = done.stdout.splitlines()
-    assert (mode, energy) == ("[1, 1]", "Not Supported")
-    assert uuid.startswith("MIG-")
-    assert answers(made(tmp_path), [[0, "nvmlDeviceGetMigMode", 0]]) == [{"error": 3}]
