@@ -37,9 +37,9 @@ while True:
         fresh = reset_at_s is not None and age_s >= reset_at_s
         now_uj = power_w * (age_s - reset_at_s) * 1e6 if fresh else start_uj + power_w * age_s * 1e6
         file = f"{folder}/{name}/energy_uj"
-        with open(file + ".new", "w") as new:
+        with open(f"{file}.{os.getpid()}", "w") as new:
             new.write(f"{int(now_uj) % range_uj}\\n")
-        os.replace(file + ".new", file)
+        os.replace(new.name, file)
     time.sleep(0.001)
 """
 
