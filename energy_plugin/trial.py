@@ -116,9 +116,13 @@ class Trial:
         for meter in self._meters:
             meter.edge("close")
         self._clock.sleep(self._tail_s)
-        window = Window(program=None, name=phase, t0_ns=t0_ns, t1_ns=t1_ns)
         for meter in self._meters:
             for trace in meter.stop():
+                first, last = t0_ns, t1_ns
+                if trace.form == "window" and len(trace.samples) > 1:
+                    # Opened one after the other: each has a window of its own, a little longer.
+                    first, last = trace.samples[0].t_ns, trace.samples[-1].t_ns
+                window = Window(program=None, name=phase, t0_ns=first, t1_ns=last)
                 self._keep(phase, integrate(trace, window, None))
 
     def _keep(self, phase: str, reading: Reading) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Trace
 
 PERIOD_S = 0.5
-"""Twice a second; and at each edge of a window at once."""
+"""Twice a second; and at each edge of a window at once ..."""
+EDGE_SHARE = 0.2
+"""... and again after this share of a period."""
 LEAD_S = TAIL_S = 1.2
 REFRESH_S = 1.0
 """How old a plug's number may be where its trace does not show it; a command counts when it is asked."""
@@ -200,14 +202,16 @@ class Steady(Pace):
         super().__init__(1 / period_s)
         self._period_ns = period_s * 1e9
         self._due_ns = 0.0
+        self._near_edge = False
 
     def anew(self) -> Steady:
         """The same for another attempt."""
         return Steady(self._period_ns / 1e9)
 
     def edge(self, now_ns: int) -> None:
-        """A window opens or closes: ask now."""
+        """A window opens or closes: ask now, and soon after, so that the edge lies between two looks."""
         self._due_ns = now_ns
+        self._near_edge = True
 
     def next_ns(self, now_ns: int) -> int:
         """When to ask next."""
@@ -215,7 +219,9 @@ class Steady(Pace):
 
     def polled(self, begun_ns: int, ended_ns: int, *, moved: bool, cpu_ns: int) -> None:
         """Half of the time at most is spent waiting for answers."""
-        self._due_ns = max(begun_ns + self._period_ns, 2 * ended_ns - begun_ns)
+        period_ns = self._period_ns * (EDGE_SHARE if self._near_edge else 1)
+        self._near_edge = False
+        self._due_ns = max(begun_ns + period_ns, 2 * ended_ns - begun_ns)
 
     def failed(self, begun_ns: int, ended_ns: int) -> None:
         """A device that does not answer is asked as before: it may come back before the window closes."""

@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 RESOLUTION, POWER, CALL = "resolution_j", "power_w", "call_s"
 COARSE_SHARE = 0.05
 """With a quantum beyond this share of the value, the power integral is the better guess within the bounds."""
+RARE_SHARE = 0.5
+"""So it is where the display is renewed less often than twice in a window."""
 ONE_QUANTUM = 1.5
 """A step of less is one quantum: the display waited for the energy. A step of more waited for a refresh."""
 GAP_S = 5.0
 """Readings of power further apart than this (or ten times their usual distance) say nothing in between."""
+ENOUGH = 4
+"""Steps of several quanta without a stand in between: the display is as fresh as we look."""
 NEAR_S = 5.0
 MARGIN_S = 120.0
 """Samples this far outside a window still help to bound it; more would only make long traces slow."""
@@ -160,7 +164,7 @@ class _Run:
         self.call_ns = int(max(calls, default=0.0) * 1e9)
         self.seen_tick_ns = self._seen_tick_ns()
         self.tick_ns = self._tick_ns()
-        self.knots = [_knot(a, b, q, self.tick_ns) for a, b, q in self.edges]
+        self.knots = [_knot(a, b, q, self.seen_tick_ns) for a, b, q in self.edges]
 
     def _seen_tick_ns(self) -> int:
         """How long a number stood while several quanta flowed: then it waited for the device's refresh."""
@@ -172,11 +176,12 @@ class _Run:
         return longest
 
     def _tick_ns(self) -> int:
-        """How old a number may be: as seen, or as the channel says unless it moved at every look."""
+        """How old a number may be: as seen; else as the channel says, unless every look showed a new one."""
         said = int(self.trace.channel.tick_s * 1e9)
         gaps = [b.t_ns - a.t_ns for a, b, q in self.edges if b.joules - a.joules > ONE_QUANTUM * q]
-        every_look = len(gaps) > 3 and len(gaps) == len(self.samples) - 1
-        return max(self.seen_tick_ns, min(said, statistics.median_high(gaps)) if every_look else said)
+        if self.seen_tick_ns or len(gaps) < ENOUGH:
+            return max(self.seen_tick_ns, said)
+        return min(said, statistics.median_high(gaps))
 
     def _most_w(self, t_ns: int) -> float:
         """The greatest power seen near *t*; without readings of power that of the steepest step."""
@@ -218,8 +223,9 @@ class _Run:
         first, last = self.quantum_at(t0), self.quantum_at(t1)
         # Truncated or rounded, we do not know; where the quantum changes this is not the same.
         lo_j, hi_j = max(0.0, lo_j - max(0.0, (last - first) / 2)), hi_j + max(0.0, (first - last) / 2)
-        blur_j = max(first, last) + self._most_w(t1) * self.seen_tick_ns / 1e9
-        power = _integral(self.trace, t0, t1) if blur_j > COARSE_SHARE * (lo_j + hi_j) / 2 else None
+        coarse = max(first, last) > COARSE_SHARE * (lo_j + hi_j) / 2
+        rare = self.seen_tick_ns > RARE_SHARE * (t1 - t0)
+        power = _integral(self.trace, t0, t1) if coarse or rare else None
         by_power = power is not None and power.covered_ns >= t1 - t0
         joules = power.joules if power is not None and by_power else self.guess(t1) - self.guess(t0)
         return _Piece(t0, t1, min(max(joules, lo_j), hi_j), lo_j, hi_j, by_power)

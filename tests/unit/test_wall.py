@@ -207,7 +207,9 @@ def test_the_pace_is_steady_at_once_at_an_edge_and_spares_a_slow_device() -> Non
     pace.edge(10 * s)
     assert pace.next_ns(10 * s) == 10 * s
     pace.polled(10 * s, 10 * s + s // 50, moved=True, cpu_ns=0)
-    assert pace.next_ns(0) == 10 * s + PERIOD_S * s
+    assert pace.next_ns(0) == 10 * s + s // 10
+    pace.polled(11 * s, 11 * s + s // 50, moved=True, cpu_ns=0)
+    assert pace.next_ns(0) == 11 * s + PERIOD_S * s
     pace.polled(20 * s, 21 * s, moved=False, cpu_ns=0)
     assert pace.next_ns(0) == 22 * s
     pace.failed(30 * s, 31 * s)
