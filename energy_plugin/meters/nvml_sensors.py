@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Channel
 
 POWER_S = 0.2  # power is a check on the counter and a curve on the page
+LOOK_S = 0.6  # who is there: about once a second in the calm
 RARELY_S = 1.0
 AVERAGE_S = 1.0
 AVERAGE_FIELD = 185  # NVML_FI_DEV_POWER_AVERAGE: the mean of the last second
@@ -88,7 +89,7 @@ class CounterSensor:
     def asks(self) -> Sequence[Ask]:
         """Processes, power, and what a GPU knows beside, the urgent ones first."""
         return [
-            Ask(RARELY_S, self._look),
+            Ask(LOOK_S, self._look),
             Ask(POWER_S, lambda: {"power_w": self._ask("nvmlDeviceGetPowerUsage") / 1000}),
             Ask(RARELY_S, self._utilization),
             Ask(RARELY_S, lambda: {"temperature_c": self._ask("nvmlDeviceGetTemperature", GPU_TEMPERATURE)}),

@@ -1,7 +1,7 @@
 """The NVML meter on simulated GPUs whose energy is known in closed form.
 
-Each scenario is one child process (the library is found by its environment), all of them at once:
-they mostly sleep. The child measures while the simulated GPU works from second 2.0 to 3.5.
+One machine with a GPU of each kind, all under the same load from second 5.0 to 6.5; a child process (the
+library is found by its environment) measures them all at once, as it would several real ones.
 """
 
 from __future__ import annotations
@@ -11,202 +11,219 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import gpus
 from tests.simulated.hardware import Gpu, Segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.compiler
 
-ROOT = Path(__file__).parents[2]
-START_S, END_S = 2.0, 3.5
-FAULT_S = 2.75
-STEADY = (Segment(start_s=START_S, end_s=END_S, power_w=300.0),)
-BURSTS = (Segment(start_s=START_S, end_s=END_S, power_w=400.0, period_s=0.13, duty=0.35),)
-
-MEASURE = """
-import json, sys, time
-from dataclasses import asdict
-from energy_plugin.meters.nvml import NvmlMeter
-from energy_plugin.record.trace import Window, idle_of, integrate
-
-t0, start, end = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
-def until(second):
-    while (left := t0 / 1e9 + second - time.monotonic()) > 0:
-        time.sleep(left)
-    return time.monotonic_ns()
-
-meter = NvmlMeter()
-channels = meter.probe()
-lead = time.monotonic_ns()
-meter.start()
-opened = until(start)
-meter.edge("open")
-closed = until(end)
-meter.edge("close")
-time.sleep(meter.tail_s)
-traces = meter.stop()
-quarter = (closed - opened) // 4
-spans = {"process": (opened, closed)}
-spans |= {f"epoch:{i}": (opened + i * quarter, opened + (i + 1) * quarter) for i in range(4)}
-before = Window(program=None, name="idle:before", t0_ns=lead, t1_ns=opened)
-idle = {t.channel.id: idle_of(t, before) for t in traces}
-readings = [
-    asdict(integrate(t, Window(program="a", name=name, t0_ns=a, t1_ns=b), idle[t.channel.id]))
-    for t in traces for name, (a, b) in spans.items()
-]
-print(json.dumps({
-    "channels": [asdict(c) for c in channels],
-    "late_s": (lead - t0) / 1e9,
-    "idle": {name: asdict(i) if i else None for name, i in idle.items()},
-    "readings": readings,
-    "gauges": [sorted(t.gauges) for t in traces],
-    "samples": [len(t.samples) for t in traces],
-}))
-"""
-
-SCENARIOS: dict[str, dict[str, Any]] = {
-    "steady": {"segments": STEADY},
-    "bursts": {"segments": BURSTS},
-    "fast": {"segments": STEADY, "tick_s": 0.02},
-    "two": {"segments": STEADY, "gpus": 2},
-    "slow calls": {"segments": STEADY, "extra": ("call_s 0.02",)},
-    "lost": {"segments": STEADY, "extra": (f"fault TotalEnergyConsumption {FAULT_S} inf 15",)},
-    "reset": {"segments": STEADY, "extra": (f"reset {FAULT_S}",)},
-    "frozen": {"segments": STEADY, "extra": (f"freeze {START_S + 0.2}",)},
-    "hiccup": {"segments": STEADY, "extra": (f"fault TotalEnergyConsumption {FAULT_S} {FAULT_S + 0.05} 10",)},
-    "zero": {"segments": STEADY, "extra": ("zero",)},
-    "no counter": {"segments": STEADY, "extra": ("fault TotalEnergyConsumption -inf inf 3",)},
-    "neither": {"extra": ("fault TotalEnergyConsumption -inf inf 3", "fault PowerUsage -inf inf 3")},
-    "implausible": {"idle_w": 5000.0},
-    "none": {"gpus": 0},
-    "no driver": {"extra": ("fault InitWithFlags -inf inf 9",)},
-    "no temperature": {"segments": STEADY, "extra": ("fault GetTemperature -inf inf 3",)},
+START_S, END_S = 5.0, 6.5
+STEADY = Segment(start_s=START_S, end_s=END_S, power_w=300.0)
+BURSTS = Segment(start_s=START_S, end_s=END_S, power_w=400.0, period_s=0.13, duty=0.35)
+NO_COUNTER = "fault TotalEnergyConsumption -inf inf 3"
+KINDS: dict[str, tuple[str, ...]] = {
+    "steady": (),
+    "bursts": (),
+    "fast": ("tick_s 0.02", "phase_s 0.0037"),
+    "slow calls": ("call_of GetTotalEnergyConsumption 0.02",),
+    "jitter": ("jitter_s 0.02 7",),
+    "no temperature": ("fault GetTemperature -inf inf 3",),
+    "averaged": (NO_COUNTER,),
+    "averaged usage": (NO_COUNTER, "fault FieldValues -inf inf 3", "usage average"),
+    "old": (NO_COUNTER, "fault FieldValues -inf inf 3", "fault GetArchitecture -inf inf 3"),
+    "crowded": (
+        "process 4242 1000000 -inf 4.6 10",
+        "process 4243 2000000 5.1 inf 80",
+    ),
+    "slow counter": ("tick_s 0.4",),
 }
+NAMES = tuple(KINDS)
+COUNTED = ("steady", "bursts", "fast", "slow calls", "jitter", "no temperature", "crowded", "slow counter")
+GAUGES = {
+    "power_w", "power_average_w", "temperature_c", "utilization_percent", "memory_used_bytes", "clock_sm_hz",
+    "clock_memory_hz", "throttle_reasons", "call_s",
+}  # fmt: skip
+Measured = tuple[Gpu, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Gpu, dict[str, Any]]]:
-    running = {}
-    for name, arguments in SCENARIOS.items():
-        gpu = Gpu(folder=tmp_path_factory.mktemp("gpu"), t0_ns=time.monotonic_ns(), **arguments)
-        environment = {**os.environ, **gpu.install()}
-        command = [sys.executable, "-c", MEASURE, str(gpu.t0_ns), str(START_S), str(END_S)]
-        running[name] = (
-            gpu,
-            subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            ),
-        )
-    found = {}
-    for name, (gpu, child) in running.items():
-        out, error = child.communicate(timeout=60)
-        assert child.returncode == 0, error
-        found[name] = gpu, json.loads(out)
-    return found
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    extra = tuple(f"@{i} {line}" for i, lines in enumerate(KINDS.values()) for line in lines)
+    each = {i: (BURSTS if name == "bursts" else STEADY,) for i, name in enumerate(NAMES)}
+    gpu = Gpu(
+        folder=tmp_path_factory.mktemp(
+            "gpu",
+        ),
+        t0_ns=time.monotonic_ns(),
+        gpus=len(KINDS),
+        each=each,
+        extra=extra,
+    )
+    return gpu, gpus.end(gpus.begin(gpu, START_S, END_S))
 
 
-Measured = dict[str, tuple[Gpu, dict[str, Any]]]
+def reading(measured: Measured, name: str) -> tuple[float, dict[str, Any]]:
+    """The truth and the reading of the process window."""
+    index = NAMES.index(name)
+    found = gpus.process(measured[1], index)
+    return gpus.truth_j(measured[0], found, index), found
 
 
-def process(measured: Measured, name: str) -> tuple[float, dict[str, Any]]:
-    gpu, answer = measured[name]
-    reading = next(r for r in answer["readings"] if r["window"]["name"] == "process")
-    return gpu.energy_j(reading["window"]["t0_ns"], reading["window"]["t1_ns"]), reading
-
-
-@pytest.mark.parametrize("name", ["steady", "bursts", "fast", "two", "slow calls", "no temperature"])
+@pytest.mark.parametrize("name", COUNTED)
 def test_a_known_energy_is_measured_within_its_bounds(measured: Measured, name: str) -> None:
-    truth, reading = process(measured, name)
-    assert reading["status"] == "measured", reading["reason"]
-    assert reading["lo_j"] <= truth <= reading["hi_j"]
-    assert reading["lo_j"] <= reading["joules"] <= reading["hi_j"]
-    assert reading["source"] == "nvml-counter"
+    truth, found = reading(measured, name)
+    assert (found["status"], found["reason"]) == ("measured", "")
+    assert found["lo_j"] <= truth <= found["hi_j"]
+    assert found["lo_j"] <= found["joules"] <= found["hi_j"]
+    assert found["source"] == "nvml-counter"
 
 
-@pytest.mark.parametrize("name", ["steady", "bursts", "fast"])
+@pytest.mark.parametrize("name", ["steady", "bursts", "fast", "no temperature", "crowded"])
 def test_resolved_edges_come_close_to_the_truth(measured: Measured, name: str) -> None:
-    truth, reading = process(measured, name)
-    if measured[name][1]["idle"][reading["channel"]] is None:
+    truth, found = reading(measured, name)
+    if measured[1]["idle"][found["channel"]] is None:
         # Too busy a machine for an idle baseline before the load: then the bracket is all there is.
-        assert reading["method"] == "linear-edges"
-        assert reading["lo_j"] <= truth <= reading["hi_j"]
+        assert found["method"] == "linear-edges"
     else:
-        assert reading["method"] == "resolved-edges"
-        assert reading["joules"] == pytest.approx(truth, rel=0.02)
+        assert found["method"] == "resolved-edges"
+        assert found["joules"] == pytest.approx(truth, rel=0.02)
+
+
+def test_bounds_are_those_of_a_tick_or_two_at_each_end_and_no_more(measured: Measured) -> None:
+    _, found = reading(measured, "steady")
+    assert (found["hi_j"] - found["lo_j"]) / 2 <= 0.09 * found["joules"]
 
 
 def test_epochs_add_up_and_hold_the_truth(measured: Measured) -> None:
-    gpu, answer = measured["steady"]
-    epochs = [r for r in answer["readings"] if r["window"]["name"].startswith("epoch:")]
-    for reading in epochs:
-        truth = gpu.energy_j(reading["window"]["t0_ns"], reading["window"]["t1_ns"])
-        assert reading["status"] == "measured"
-        assert reading["lo_j"] <= truth <= reading["hi_j"]
-    total, whole = sum(r["joules"] for r in epochs), process(measured, "steady")[1]
+    gpu, answer = measured
+    channel = f"gpu:{gpus.uuid(0)}"
+    epochs = [
+        r for r in answer["readings"] if r["window"]["name"].startswith("epoch:") and r["channel"] == channel
+    ]
+    assert len(epochs) == 4
+    for epoch in epochs:
+        assert epoch["status"] == "measured"
+        assert epoch["lo_j"] <= gpus.truth_j(gpu, epoch) <= epoch["hi_j"]
+    total, whole = sum(r["joules"] for r in epochs), reading(measured, "steady")[1]
     assert whole["lo_j"] <= total <= whole["hi_j"]
 
 
-def test_every_gpu_is_a_channel_by_its_uuid(measured: Measured) -> None:
-    channels = measured["two"][1]["channels"]
-    assert [c["id"] for c in channels] == [f"gpu:GPU-00000000-0000-0000-0000-{i:012}" for i in (1, 2)]
-    assert all(c["alive"] and c["tick_s"] == pytest.approx(0.1, rel=0.5) for c in channels)
+@pytest.mark.parametrize(("name", "tick_s"), [("steady", 0.1), ("fast", 0.02), ("slow counter", 0.4)])
+def test_every_gpu_is_a_channel_by_its_uuid_and_knows_its_tick(
+    measured: Measured, name: str, tick_s: float
+) -> None:
+    channels = measured[1]["channels"]
+    assert [c["id"] for c in channels] == [f"gpu:{gpus.uuid(i)}" for i in range(len(KINDS))]
+    assert channels[NAMES.index(name)]["tick_s"] == pytest.approx(tick_s, rel=0.3)
+
+
+def test_it_polls_long_enough_before_and_after_for_the_slowest_gpu(measured: Measured) -> None:
+    assert measured[1]["lead_s"] == pytest.approx(6 * 0.4, rel=0.3)
+    assert measured[1]["tail_s"] == pytest.approx(5.5 * 0.4, rel=0.3)
 
 
 def test_gauges_are_recorded_and_those_unknown_are_left_out(measured: Measured) -> None:
-    every = ["memory_used_bytes", "power_w", "temperature_c", "utilization_percent"]
-    assert measured["steady"][1]["gauges"] == [every]
-    assert measured["no temperature"][1]["gauges"] == [[g for g in every if g != "temperature_c"]]
+    gauges = measured[1]["gauges"]
+    assert set(gauges[f"gpu:{gpus.uuid(0)}"]) == GAUGES
+    assert set(gauges[f"gpu:{gpus.uuid(NAMES.index('no temperature'))}"]) == GAUGES - {"temperature_c"}
+
+
+def test_gauges_say_what_the_gpu_did(measured: Measured) -> None:
+    gpu, answer = measured
+    gauges = answer["gauges"][f"gpu:{gpus.uuid(0)}"]
+    start, end = (gpu.t0_ns + int(s * 1e9) for s in (START_S, END_S))
+    inside = {name: [v for t, v in points if start < t < end] for name, points in gauges.items()}
+    assert set(inside["power_w"]) == {360.0}
+    assert len(inside["power_w"]) >= 4
+    assert max(inside["utilization_percent"]) == 100
+    assert inside["clock_sm_hz"][-1] == 1980e6
+    assert min(value for _, value in gauges["power_w"]) == 60.0
+
+
+def test_how_long_calls_take_is_recorded(measured: Measured) -> None:
+    gauges = measured[1]["gauges"]
+    slow = [value for _, value in gauges[f"gpu:{gpus.uuid(NAMES.index('slow calls'))}"]["call_s"]]
+    assert slow[-1] == pytest.approx(0.02, rel=0.5)
+    assert [value for _, value in gauges[f"gpu:{gpus.uuid(0)}"]["call_s"]][-1] < 0.005
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("lost", "gpu-lost"), ("reset", "counter-reset"), ("frozen", "frozen-counter")]
-)
-def test_a_fault_midway_gives_the_covered_part_and_never_more(
-    measured: Measured, name: str, reason: str
-) -> None:
-    truth, reading = process(measured, name)
-    assert (reading["status"], reading["reason"]) == ("partial", reason)
-    assert 0 < reading["joules"] < truth
-    assert 0 < reading["covered_s"] < END_S - START_S
-    # Before the fault the GPU ran at one power, so the covered part is known too.
-    assert reading["joules"] == pytest.approx(360 * reading["covered_s"], rel=0.15)
-
-
-def test_a_passing_error_costs_the_label_but_not_the_joules(measured: Measured) -> None:
-    truth, reading = process(measured, "hiccup")
-    assert (reading["status"], reading["reason"]) == ("partial", "timeout")
-    assert reading["lo_j"] <= truth <= reading["hi_j"]
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "source", "average_s"),
     [
-        ("zero", "dead-counter"),
-        ("neither", "not-supported"),
-        ("implausible", "implausible"),
-        ("none", "no-gpu"),
-        ("no driver", "no-driver"),
+        ("averaged", "nvml-power-average", 1.0),
+        ("averaged usage", "nvml-power", 1.0),
+        ("old", "nvml-power", 0.0),
     ],
 )
-def test_what_cannot_be_read_is_dead_with_its_reason_and_has_no_reading(
-    measured: Measured, name: str, reason: str
+def test_without_a_counter_power_is_summed_and_called_an_estimate(
+    measured: Measured, name: str, source: str, average_s: float
 ) -> None:
-    answer = measured[name][1]
-    assert [(c["alive"], c["reason"]) for c in answer["channels"]] == [(False, reason)]
-    assert answer["readings"] == []
+    truth, found = reading(measured, name)
+    channel = measured[1]["channels"][NAMES.index(name)]
+    assert (found["status"], found["source"]) == ("estimated", source)
+    assert (channel["kind"], channel["average_s"]) == ("model", average_s)
+    assert found["joules"] == pytest.approx(truth, rel=0.05)
+    if found["lo_j"] is not None:
+        assert found["lo_j"] <= truth <= found["hi_j"]
 
 
-def test_without_a_counter_power_is_summed_and_called_an_estimate(measured: Measured) -> None:
-    truth, reading = process(measured, "no counter")
-    assert (reading["status"], reading["source"]) == ("estimated", "nvml-power")
-    assert reading["method"] == "power-integral"
-    assert reading["joules"] == pytest.approx(truth, rel=0.15)
-    assert reading["lo_j"] is None
+def test_every_process_on_a_gpu_is_witnessed_with_its_share(measured: Measured) -> None:
+    gpu, answer = measured
+    seen = {p["pid"]: p for p in answer["processes"]}
+    assert set(seen) == {4242, 4243}
+    assert {p["channel"] for p in seen.values()} == {f"gpu:{gpus.uuid(NAMES.index('crowded'))}"}
+    assert (seen[4242]["memory_bytes"], seen[4243]["memory_bytes"]) == (1000000, 2000000)
+    assert seen[4242]["last_ns"] < gpu.t0_ns + int(START_S * 1e9) < seen[4243]["first_ns"]
+    assert {share for _, share in seen[4243]["sm_percent"]} == {80.0}
+    for t_ns, _ in seen[4243]["sm_percent"]:
+        assert gpu.t0_ns + int(START_S * 1e9) < t_ns <= time.monotonic_ns(), "shares are told in our own time"
 
 
 def test_a_staircase_is_kept_without_its_flat_parts(measured: Measured) -> None:
-    (samples,) = measured["steady"][1]["samples"]
-    assert samples < 2.5 * (END_S + 1) / 0.1
+    samples = measured[1]["samples"][f"gpu:{gpus.uuid(0)}"]
+    assert samples < 2.5 * (measured[1]["lead_s"] + END_S - START_S + measured[1]["tail_s"]) / 0.1
+
+
+def probe_alone(folder: Path, **world: Any) -> list[list[Any]]:
+    """Id, life and reason of every channel of another machine."""
+    code = (
+        "import json; from energy_plugin.meters.nvml import NvmlMeter\n"
+        "print(json.dumps([[c.id, c.alive, c.reason] for c in NvmlMeter(probe_timeout_s=2).probe()]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=gpus.ROOT,
+        env={**os.environ, **Gpu(folder=folder, t0_ns=time.monotonic_ns(), **world).install()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("world", "reason"),
+    [
+        ({"gpus": 0}, "no-gpu"),
+        ({"extra": ("fault InitWithFlags -inf inf 9",)}, "no-driver"),
+        ({"extra": ("fault InitWithFlags -inf inf 4",)}, "no-permission"),
+        ({"extra": ("call_of GetCount_v2 60",)}, "sensor-hangs"),
+    ],
+)
+def test_a_machine_without_gpus_or_driver_has_one_dead_channel(
+    tmp_path: Path, world: dict[str, Any], reason: str
+) -> None:
+    assert probe_alone(tmp_path, **world) == [["gpu", False, reason]]
+
+
+def test_a_gpu_whose_driver_hangs_hides_no_other(tmp_path: Path) -> None:
+    found = probe_alone(tmp_path, gpus=2, extra=("@0 call_of GetTotalEnergyConsumption 60",))
+    assert found == [[f"gpu:{gpus.uuid(0)}", False, "sensor-hangs"], [f"gpu:{gpus.uuid(1)}", True, ""]]
