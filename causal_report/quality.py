@@ -36,6 +36,7 @@ def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tup
         ("no-metric", _without_metric(table)),
         ("energy-mismatch", _mismatch(frame)),
         ("load-before", _load_before(frame, sources)),
+        ("shared", _shared(frame)),
     ):
         found += [(index, code, evidence) for index, evidence in rows]
     order = {index: position for position, index in enumerate(frame.index)}
@@ -91,6 +92,15 @@ def _mismatch(frame: pd.DataFrame) -> Iterator[Row]:
             f"GPU energy {joules[index]:,.0f} J, but mean power × duration is {product[index]:,.0f} J "
             f"({off[index]:+.0%})",
         )
+
+
+def _shared(frame: pd.DataFrame) -> Iterator[Row]:
+    """Runs during which another measured run went on: the counters saw both."""
+    if "shared_with" not in frame:
+        return
+    for index, others in frame["shared_with"].items():
+        if isinstance(others, str) and others:
+            yield index, f"measured at the same time on this host: {others}"
 
 
 def _load_before(frame: pd.DataFrame, sources: Sequence[Source]) -> Iterator[Row]:

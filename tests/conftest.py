@@ -278,6 +278,7 @@ def project(tmp_path: Path, images: Path) -> Project:
     environment = kept | {
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "TMPDIR": str(tmp_path),  # where measured runs see each other: other tests are none of ours
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return Project(folder, images, environment)

@@ -22,7 +22,7 @@ UNITS = ("joules", "watts", "celsius", "percent", "status", "reason", "source")
 
 WORDS = {
     *("experiment_id", "timestamp", "role", "session", "repository", "model", "mode", "error_message"),
-    *("data_source", "data_digest", "weights", "device", "executor", "simulated"),
+    *("data_source", "data_digest", "weights", "device", "executor", "shared_with", "simulated"),
 }
 
 

@@ -43,7 +43,7 @@ COLUMNS = (
     "experiment_source", "num_mutated_params", "mutated_param", "hyperparams_passed",
     "case_id", "case_key", "attempt", "replicate", "block", "order_index", "order_seed",
     "cooldown_seconds", "cooldown_reason",
-    "bg_repository", "bg_model", "bg_note", "bg_log_directory", "simulated",
+    "bg_repository", "bg_model", "bg_note", "bg_log_directory", "shared_with", "simulated",
     "schema_version",
 )  # fmt: skip
 """Fixed columns of summary.csv; ``hyperparam_*`` and ``perf_*`` follow as the session has them."""
@@ -116,6 +116,7 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "bg_model": load.model if load else "",
         "bg_note": "",
         "bg_log_directory": f"{record.experiment_id}/background_logs" if load else "",
+        "shared_with": "; ".join(record.provenance.get("shared_with", ())),
         "simulated": record.simulated,
         "schema_version": record.schema_version,
         **{f"hyperparam_{name}": value for name, value in program.values.items()},

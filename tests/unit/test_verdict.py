@@ -131,6 +131,15 @@ def test_load_that_the_sessions_own_trainings_leave_behind_is_no_flag() -> None:
     assert [f.code for f in _flags(own, cpus=2)] == ["load-before"]
 
 
+def test_runs_that_went_on_beside_another_measured_run_are_flagged() -> None:
+    frame = tables.rows(40).assign(shared_with="")
+    assert _flags(frame) == []
+    frame.loc[7, "shared_with"] = "code-train-alone-default-r1 (pid 7)"
+    (flag,) = _flags(frame)
+    assert (flag.code, flag.excluded) == ("shared", True)
+    assert "code-train-alone" in flag.evidence
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_flagged_rows_are_left_out_unless_asked_for(keep: bool) -> None:
     frame = tables.rows(40)
