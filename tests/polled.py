@@ -130,9 +130,12 @@ def polled(
     """The trace of one attempt around the device's load.
 
     Args:
+        device: what is polled.
         call_s: how long each read takes; the value is read at a random moment of it.
-        rate_hz: polls a second in a burst; with *uniform* always.
-        lead_s: seconds of polling before the load. tail_s: after it.
+        rate_hz: polls a second in a burst.
+        uniform: poll at this rate always.
+        lead_s: seconds of polling before the load.
+        tail_s: seconds of polling after it.
         marks_s: further edges that were announced to the meter.
     """
     rng = random.Random(device.seed + 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
-import math
 import statistics
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from energy_plugin.record import staircase
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST_W = 2000.0  # no package, memory or GPU draws more; where the channel knows its limit ...
 LIMIT_FACTOR = 1.5  # ... it may exceed it by this for a moment
 STALL_S, STALL_TICKS = 1.0, 5  # a counter that stands still for longer is frozen
+LONGEST_CALL_S = 60.0
+MOST_J = 1e15  # thirty years of a megawatt
 STARVED = "starved"
 STARVED_FACTOR, STARVED_S = 10, 0.5  # nobody looked for longer than ten usual gaps
 
@@ -94,10 +96,11 @@ def counter_of(trace: Trace) -> Counter:
 @functools.lru_cache(maxsize=4)
 def _ready(key: _Key) -> Counter:
     trace = key.trace
-    samples, faults = clean(trace.samples)
-    runs, wrapped = _runs(samples, trace)
+    samples, faults, breaks = clean(trace.samples)
+    runs, wrapped = _runs(samples, breaks, trace)
     tick_ns = int(trace.channel.tick_s * 1e9)
-    call_ns = int(max((v for _, v in trace.gauges.get("call_s", ()) if v < math.inf), default=0.0) * 1e9)
+    calls_s = (value for _, value in trace.gauges.get("call_s", ()) if 0 <= value < LONGEST_CALL_S)
+    call_ns = int(max(calls_s, default=0.0) * 1e9)
     stall_ns = int(max(STALL_S * 1e9, STALL_TICKS * tick_ns))
     gaps = [b.t_ns - a.t_ns for a, b in itertools.pairwise(samples) if b.joules != a.joules]
     stalls = [span for run in runs for span in staircase.stalls_of(run, stall_ns)]
@@ -111,28 +114,66 @@ def _ready(key: _Key) -> Counter:
     )
 
 
-def clean(samples: Sequence[Sample]) -> tuple[list[Sample], list[Fault]]:
-    """The samples that can be true, and one fault for each kind of the others."""
+class Clean(NamedTuple):
+    """The samples that can be true, in order of time, and one fault for each kind of the others.
+
+    Attributes:
+        breaks: indices of samples before which the clock stepped back: nothing may be carried over it.
+    """
+
+    samples: list[Sample]
+    faults: list[Fault]
+    breaks: set[int]
+
+
+def clean(samples: Sequence[Sample]) -> Clean:
+    """Leave out what cannot be true."""
     from energy_plugin.record.trace import Fault
 
     good: list[Sample] = []
     faults: dict[str, Fault] = {}
+    breaks: set[int] = set()
     for sample in samples:
-        if not math.isfinite(sample.joules) or sample.joules < 0:
+        if not 0 <= sample.joules <= MOST_J:
             said = f"the counter read {sample.joules:g} J"
             faults.setdefault("bad-value", Fault(sample.t_ns, "bad-value", said))
-        elif good and sample.t_ns < good[-1].t_ns:
+        elif good and sample.t_ns < good[-1].t_ns + (len(good) in breaks):
             said = f"a sample {(good[-1].t_ns - sample.t_ns) / 1e9:g} s older than the one before it"
             faults.setdefault("clock-step", Fault(good[-1].t_ns, "clock-step", said))
+            breaks.add(len(good))
         elif good and sample.t_ns == good[-1].t_ns and sample.joules > good[-1].joules:
             good[-1] = sample  # two reads at one time: the later one
         else:
             good.append(sample)
-    return good, list(faults.values())
+    return Clean(good, list(faults.values()), breaks)
 
 
-def _runs(samples: Sequence[Sample], trace: Trace) -> tuple[list[list[Sample]], list[Fault]]:
-    """Cut at resets; where the counter's range is known and the power plausible, go on over a wrap."""
+def sane(trace: Trace) -> Trace:
+    """The trace without values that cannot be true; a fault says what was left out of its samples."""
+    return _sane(_Key(trace))
+
+
+@functools.lru_cache(maxsize=4)
+def _sane(key: _Key) -> Trace:
+    from energy_plugin.record.trace import Fault
+
+    trace = key.trace
+    samples = tuple(sample for sample in trace.samples if abs(sample.joules) <= MOST_J)
+    gauges = {
+        name: tuple(sorted(((t, v) for t, v in points if 0 <= v <= MOST_J), key=lambda point: point[0]))
+        for name, points in trace.gauges.items()
+    }
+    faults = trace.faults
+    if len(samples) < len(trace.samples):
+        first = next(sample for sample in trace.samples if not abs(sample.joules) <= MOST_J)
+        faults = (*faults, Fault(first.t_ns, "bad-value", f"the meter read {first.joules:g} J"))
+    return replace(trace, samples=samples, gauges=gauges, faults=faults)
+
+
+def _runs(
+    samples: Sequence[Sample], breaks: set[int], trace: Trace
+) -> tuple[list[list[Sample]], list[Fault]]:
+    """Cut at breaks and resets; go on over a wrap, given a known range and a plausible power."""
     from energy_plugin.record.trace import Fault, Sample
 
     channel = trace.channel
@@ -140,8 +181,10 @@ def _runs(samples: Sequence[Sample], trace: Trace) -> tuple[list[list[Sample]], 
     runs: list[list[Sample]] = []
     faults: list[Fault] = []
     offset, old = 0.0, None
-    for sample in samples:
-        if old is not None and channel.range_j > 0:
+    for i, sample in enumerate(samples):
+        if i in breaks:
+            runs.append([])
+        elif old is not None and channel.range_j > 0:
             seconds = (sample.t_ns - old.t_ns) / 1e9 + channel.tick_s
             rise = sample.joules - old.joules
             if seconds * most_w > channel.range_j:

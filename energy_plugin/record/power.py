@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Idle, Sample, Trace, Window
 
 UPDATE_S = 0.1  # a power sensor shows a new value so often, where the channel does not say
+STILL_FACTOR = 3  # a sum of power that stands still for more than this many usual gaps misses something
 CHECK_AFTER_S = 5.0  # a counter is held against its own power gauge from this length on
 CHECK_FACTOR = 2.0
 
@@ -50,7 +51,8 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
     whole = t0 == window.t0_ns and t1 == window.t1_ns
     drained = whole and idle is not None and is_outer(window) and samples[-1].t_ns >= t1 + delay_ns
     if idle is not None and drained:
-        after_w = idle.power_w if idle.after_w is None else idle.after_w
+        # What the sensor showed after the end is the window still draining: no idle power.
+        after_w = min(idle.power_w, idle.power_w if idle.after_w is None else idle.after_w)
         flowed = (idle.power_w + after_w) / 2 * delay_ns / 1e9
         joules, method = _sum(samples, t0, t1 + delay_ns) - flowed, "power-drain"
     else:
@@ -91,7 +93,7 @@ def _gaps(samples: Sequence[Sample], t0: int, t1: int, usual_ns: float) -> tuple
     most_ns = max(STARVED_FACTOR * usual_ns, STARVED_S * 1e9)
     lost_ns, lost_j = 0, 0.0
     for a, b in itertools.pairwise(samples[first : last + 1]):
-        if b.t_ns - a.t_ns > most_ns or b.joules == a.joules:
+        if b.t_ns - a.t_ns > (most_ns if b.joules > a.joules else STILL_FACTOR * usual_ns):
             inside = min(b.t_ns, t1) - max(a.t_ns, t0)
             lost_ns += inside
             lost_j += (b.joules - a.joules) * inside / (b.t_ns - a.t_ns)

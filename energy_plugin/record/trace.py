@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from energy_plugin.record import display, power, resolved, staircase
 from energy_plugin.record.answer import Answer, is_outer
-from energy_plugin.record.counter import counter_of
+from energy_plugin.record.counter import counter_of, sane
 from energy_plugin.record.exact import exact
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
     elif not trace.samples and trace.form != "power":
         answer = Answer(reason=trace.faults[0].code if trace.faults else "no-samples")
     elif display.is_display(trace):
-        answer = display.answer(trace, window)
+        answer = display.answer(sane(trace), window)
     elif trace.form == "window":
         answer = exact(trace, counter_of(trace), window)
     elif trace.channel.kind == "model":
@@ -215,7 +215,7 @@ def idle_of(trace: Trace, window: Window) -> Idle | None:
     if not trace.channel.alive:
         return None
     if display.is_display(trace) or trace.form == "power":
-        level = display.idle_power(trace, window)
+        level = display.idle_power(sane(trace), window)
         return Idle(power_w=level[0], unc_w=level[1]) if level else None
     if trace.form != "counter":
         return None
