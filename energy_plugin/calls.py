@@ -1,4 +1,4 @@
-"""A function whose every call runs within a block."""
+"""A function whose every call runs within a section."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wrapped(function: Callable[P, R], block: Callable[[], AbstractContextManager[object]]) -> Callable[P, R]:
-    """*function*, or coroutine function, each call within what *block* makes anew for it.
+def wrapped(function: Callable[P, R], section: Callable[[], AbstractContextManager[object]]) -> Callable[P, R]:
+    """*function*, or coroutine function, each call within what *section* makes anew for it.
 
-    The last call's block is the attribute ``measured`` of what is returned, None before the first.
+    The last call's section is the attribute ``measured`` of what is returned, None before the first.
 
     Raises:
         TypeError: a generator, whose work happens after its call.
@@ -29,14 +29,14 @@ def wrapped(function: Callable[P, R], block: Callable[[], AbstractContextManager
 
         @functools.wraps(function)
         async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with block() as wrapper.measured:
+            with section() as wrapper.measured:
                 return await function(*args, **kwargs)
 
     else:
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            with block() as wrapper.measured:
+            with section() as wrapper.measured:
                 return function(*args, **kwargs)
 
     wrapper.measured = None

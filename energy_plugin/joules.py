@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import pytest
 
-from energy_plugin.block import Block
+from energy_plugin.section import Section
 from energy_plugin.clock import SystemClock
 from energy_plugin.errors import EnergyError, ResultsError
 from energy_plugin.lane import Lane
@@ -17,7 +17,7 @@ from energy_plugin.plugin import EXIT_RESULTS
 from energy_plugin.record.rows import rows
 from energy_plugin.run.code import CodeCases, CodeSession, sorted_values
 from energy_plugin.run.executors.body import BodyExecutor
-from energy_plugin.terminal import PROPERTY, blocks_header, status_word
+from energy_plugin.terminal import PROPERTY, sections_header, status_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,20 +30,20 @@ P = ParamSpec("P")
 
 
 class Joules:
-    """Measures blocks of one test.
+    """Measures sections of one test.
 
-    ``with joules("step") as m:`` gives a :class:`~energy_plugin.block.Block`; its record is in the
+    ``with joules("step") as m:`` gives a :class:`~energy_plugin.section.Section`; its record is in the
     session's folder as ``code/<test>.<step>``. Numbers that the test is parametrized with are its
     hyperparameters; other parameters stand in its name.
 
     Args:
         request: of the test.
-        find_lane: the session to measure in; begun at the first block.
-        told: called with each block at its end.
+        find_lane: the session to measure in; begun at the first section.
+        told: called with each section at its end.
     """
 
     def __init__(
-        self, request: pytest.FixtureRequest, find_lane: Callable[[], Lane], told: Callable[[Block], None]
+        self, request: pytest.FixtureRequest, find_lane: Callable[[], Lane], told: Callable[[Section], None]
     ) -> None:
         node: Any = request.node
         parameters = dict(node.callspec.params) if hasattr(node, "callspec") else {}
@@ -56,31 +56,31 @@ class Joules:
         self._find_lane = find_lane
         self._told = told
 
-    def __call__(self, step: str = "", *, values: Mapping[str, object] | None = None) -> Block:
-        """A block of this test.
+    def __call__(self, step: str = "", *, values: Mapping[str, object] | None = None) -> Section:
+        """A section of this test.
 
         Args:
-            step: tells several blocks of one test apart.
+            step: tells several sections of one test apart.
             values: hyperparameters in place of the test's own parameters.
         """
         name = f"{self._name}.{step}" if step else self._name
         given = self._values if values is None else values
-        return Block(name, given, self._find_lane, facts=self._facts, told=self._told)
+        return Section(name, given, self._find_lane, facts=self._facts, told=self._told)
 
-    def measure(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Block:
-        """Call *function* once within a block; what it returned is the block's ``result``."""
-        with self() as block:
-            block.result = function(*args, **kwargs)
-        return block
+    def measure(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Section:
+        """Call *function* once within a section; what it returned is the section's ``result``."""
+        with self() as section:
+            section.result = function(*args, **kwargs)
+        return section
 
 
 def joules_of(request: pytest.FixtureRequest, state: State) -> Joules:
-    """The fixture's value for one test; the session begins with its first block."""
+    """The fixture's value for one test; the session begins with its first section."""
     found: list[Record] = []
 
-    def told(block: Block) -> None:
-        if block.record is not None:
-            found.append(block.record)
+    def told(section: Section) -> None:
+        if section.record is not None:
+            found.append(section.record)
             _note(found, request, state)
 
     return Joules(request, lambda: _lane(state), told)
@@ -107,10 +107,10 @@ def _begin(state: State) -> Session:
         clock=SystemClock(),
         argv=["pytest", *sys.argv[1:]],
     )
-    state.enter(session, only_blocks=True)
+    state.enter(session, only_sections=True)
     capture = state.config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else nullcontext():
-        for line in blocks_header(session):
+        for line in sections_header(session):
             state.write(line)
     return session
 

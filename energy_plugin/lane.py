@@ -1,4 +1,4 @@
-"""Where the blocks of this process are measured: one session with warm meters, one block at a time."""
+"""Where the sections of this process are measured: one session with warm meters, one section at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from energy_plugin.run.executors.body import BodyExecutor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from energy_plugin.block import Block
+    from energy_plugin.section import Section
     from energy_plugin.declare.case import Value
     from energy_plugin.record.record import Record
     from energy_plugin.run.executors.body import BodyJob
@@ -30,7 +30,7 @@ QUICK: dict[str, Any] = {"cooldown": 0.0, "idle": 0.0, "retries": 0, "report": "
 
 
 class Going:
-    """One attempt in a thread of its own, while the block runs in the thread that opened it."""
+    """One attempt in a thread of its own, while the section runs in the thread that opened it."""
 
     def __init__(
         self, cases: CodeCases, name: str, values: Mapping[str, Value], facts: Mapping[str, Any], design: str
@@ -52,7 +52,7 @@ class Going:
             self._executor.opened.set()
 
     def open(self) -> BodyJob:
-        """Wait until the meters are open; the job, which the block then enters.
+        """Wait until the meters are open; the job, which the section then enters.
 
         Raises:
             EnergyError, OSError: the attempt came to its end before.
@@ -64,7 +64,7 @@ class Going:
                 self._executor.job.abandon("interrupted")
             raise
         if self._record.done():
-            raise self._record.exception() or EnergyError("the attempt ended before the block began")
+            raise self._record.exception() or EnergyError("the attempt ended before the section began")
         assert self._executor.job is not None
         self._executor.job.enter()
         return self._executor.job
@@ -75,11 +75,11 @@ class Going:
 
 
 class Lane:
-    """Measures blocks in one session, one after the other.
+    """Measures sections in one session, one after the other.
 
     Args:
         cases: of a session that has begun.
-        design: how blocks were asked for, for the record.
+        design: how sections were asked for, for the record.
     """
 
     def __init__(self, cases: CodeCases, design: str) -> None:
@@ -93,18 +93,18 @@ class Lane:
 
     @property
     def busy(self) -> bool:
-        """Whether a block of this process is measured just now."""
+        """Whether a section of this process is measured just now."""
         return HERE.owner is not None
 
     def begin(self, name: str, values: Mapping[str, Value], facts: Mapping[str, Any]) -> Going:
-        """Start the attempt of one block."""
+        """Start the attempt of one section."""
         return Going(self.cases, name, values, facts, self._design)
 
 
 class Process:
-    """Which block is measured just now, and the sessions that :func:`energy_plugin.measure` made.
+    """Which section is measured just now, and the sessions that :func:`energy_plugin.measure` made.
 
-    One block at a time has the meters; what is opened meanwhile, in whichever thread, becomes a
+    One section at a time has the meters; what is opened meanwhile, in whichever thread, becomes a
     window of it.
     """
 
@@ -114,12 +114,12 @@ class Process:
     def forget(self) -> None:
         """Begin anew, as a forked child does: it has none of its parent's threads."""
         self.lock = threading.RLock()
-        self.owner: Block | None = None
+        self.owner: Section | None = None
         self._lanes: dict[str, Lane] = {}
         self._pid = os.getpid()
 
     def lane(self, given: Mapping[str, Any]) -> Lane:
-        """The session with these options; with none given that of the block before.
+        """The session with these options; with none given that of the section before.
 
         Raises:
             EnergyError: an option is wrong, a meter is dead that must live, the results folder cannot
@@ -157,7 +157,7 @@ def _session(given: Mapping[str, Any]) -> CodeSession:
 
     options = plain_options({**QUICK, **given}, Path.cwd())
     if options.executor != "local":
-        raise UsageError(f"executor {options.executor}: a block runs in its own process")
+        raise UsageError(f"executor {options.executor}: a section runs in its own process")
     session = CodeSession(
         options=options,
         executor=BodyExecutor({}),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from energy_plugin import lane
-from energy_plugin.block import Block
+from energy_plugin.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ def measure(
     results: str | Path | None = None,
     quiet: bool = False,
     **options: Any,
-) -> Block: ...
+) -> Section: ...
 def measure(
     name: Any = None,
     *,
@@ -37,9 +37,9 @@ def measure(
     quiet: bool = False,
     **options: Any,
 ) -> Any:
-    """Measure a block or every call of a function with the meters of a ``pytest`` session.
+    """Measure a section or every call of a function with the meters of a ``pytest`` session.
 
-    Meters are probed once a process. All blocks of a process go into one folder below *results*, each
+    Meters are probed once a process. All sections of a process go into one folder below *results*, each
     with its record; the options of the first one hold until others are given.
 
     Args:
@@ -49,10 +49,10 @@ def measure(
         results: folder that receives the session, ``results`` by default.
         quiet: print nothing but what went wrong.
         options: others of ``pytest --help`` without ``--energy-``: ``tdp="cpu=65"``, ``strict=True``,
-            ``idle=5`` (an idle baseline of five seconds before the first block, for net joules).
+            ``idle=5`` (an idle baseline of five seconds before the first section, for net joules).
 
     Returns:
-        A :class:`Block`, to be used as ``with measure("train") as m:`` or ``@measure("train")``.
+        A :class:`Section`, to be used as ``with measure("train") as m:`` or ``@measure("train")``.
 
     Raises:
         UsageError: an option or a name cannot be used.
@@ -66,18 +66,18 @@ def measure(
     facts = {"file": caller.f_code.co_filename, "line": caller.f_lineno, "cwd": str(Path.cwd())}
     if name is None:
         name = Path(sys.argv[0]).stem or "python"
-    return Block(
+    return Section(
         name, values or {}, lambda: lane.HERE.lane(given), facts=facts, told=_quiet if quiet else _tell
     )
 
 
-def _tell(block: Block) -> None:
+def _tell(section: Section) -> None:
     """One honest line."""
     from energy_plugin.receipt import line
 
-    if block.record is not None and block.folder is not None:
-        print(f"wattwhy: {line(block.record, block.folder)}", file=sys.stderr)
+    if section.record is not None and section.folder is not None:
+        print(f"wattwhy: {line(section.record, section.folder)}", file=sys.stderr)
 
 
-def _quiet(block: Block) -> None:
+def _quiet(section: Section) -> None:
     """What went well needs no word."""

@@ -41,7 +41,7 @@ class State:
         refusal: what is wrong with a declaration; raised as a usage error after collection.
         compared_value: column that the benchmarks given to --benchmark-compare hold.
         report: the page, once written.
-        lane: measures the blocks of the fixture ``joules``, once one was asked for.
+        lane: measures the sections of the fixture ``joules``, once one was asked for.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
@@ -56,7 +56,7 @@ class State:
         self._handlers: dict[int, Any] = {}
         self._plugins: list[object] = []
         self.lane: Lane | None = None
-        self._only_blocks = False
+        self._only_sections = False
 
     # --- collection ---------------------------------------------------------------------------
 
@@ -136,12 +136,12 @@ class State:
         self._show_header(made)
         return None
 
-    def enter(self, made: Session, *, only_blocks: bool = False) -> None:
+    def enter(self, made: Session, *, only_sections: bool = False) -> None:
         """Begin *made* and make it the session of this invocation.
 
         Args:
             made: a session.
-            only_blocks: it has no cases but the blocks of ``joules``.
+            only_sections: it has no cases but the sections of ``joules``.
         """
         self._catch_signals()
         try:
@@ -150,7 +150,7 @@ class State:
             made.close()
             raise
         self.session = made
-        self._only_blocks = only_blocks
+        self._only_sections = only_sections
         self._register(made)
 
     def _session(self, cases: Sequence[Case]) -> Session:
@@ -231,7 +231,7 @@ class State:
 
     def _register(self, session: Session) -> None:
         manager = self.config.pluginmanager
-        self._plugins += [] if self._only_blocks else [Progress(self, session)]
+        self._plugins += [] if self._only_sections else [Progress(self, session)]
         if manager.hasplugin("benchmark"):
             from energy_plugin.bench import Guest
 
@@ -263,7 +263,7 @@ class State:
 
         assert self.session is not None, "measure is used outside of a session"
         if self.lane is not None and self.lane.busy:
-            raise UsageError(f"{case.id}: a case needs the meters that an open block of joules has")
+            raise UsageError(f"{case.id}: a case needs the meters that an open section of joules has")
         record = self.session.measure(case)
         item.user_properties.append((PROPERTY, status_word(record)))
         self.config.hook.pytest_energy_case_done(config=self.config, record=record)
@@ -291,7 +291,7 @@ class State:
             return exit_code or EXIT_REPORT
         finally:
             self.session.close()
-        due = self.session.done and not self._only_blocks
+        due = self.session.done and not self._only_sections
         wanted = self.options.report == "always" or (self.options.report == "auto" and due)
         if wanted and not self._analyse(self.session, interrupted=exit_code == pytest.ExitCode.INTERRUPTED):
             return exit_code or EXIT_REPORT

@@ -68,8 +68,8 @@ def header(session: Session, data: dict[str, str]) -> Iterator[str]:
     yield f"energy: {len(session.plan)} cases, about {left}; results in {session.folder}"
 
 
-def blocks_header(session: Session) -> Iterator[str]:
-    """Meters alive or why not, and the folder, for a session of measured blocks alone."""
+def sections_header(session: Session) -> Iterator[str]:
+    """Meters alive or why not, and the folder, for a session of measured sections alone."""
     for line in channel_lines(session.probed.channels):
         yield f"energy: {line}"
     if not session.probed.direct:

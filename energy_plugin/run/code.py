@@ -1,4 +1,4 @@
-"""Code that is in no catalogue, as cases: any command and any block, in the records of all others."""
+"""Code that is in no catalogue, as cases: any command and any section, in the records of all others."""
 
 from __future__ import annotations
 

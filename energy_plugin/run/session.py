@@ -198,7 +198,7 @@ class Session:
         Raises:
             ResultsError: what was measured could not be kept.
         """
-        cooldown = self._cool_down() if rest else Cooldown(seconds=0.0, reason="no rest before a block")
+        cooldown = self._cool_down() if rest else Cooldown(seconds=0.0, reason="no rest before a section")
         record = self._attempt(case, 1, self.key(case, executor), cooldown, executor)
         self.cases_done += 1
         self._write_status(case)

@@ -75,7 +75,7 @@ def test_without_use_no_session_is_made_and_no_meter_touched(project: Project) -
     assert not (project.folder / "results").exists()
 
 
-def test_blocks_and_cases_share_one_session(project: Project) -> None:
+def test_sections_and_cases_share_one_session(project: Project) -> None:
     project.declare("""
 @experiments("tiny/good")
 def test_case(case, measure):
@@ -91,7 +91,7 @@ def test_both(case, measure, joules):
         measure(case)
 """)
     done = project.run("--energy-order", "declared", *TDP)
-    assert lines_with(done.stdout, "a case needs the meters that an open block of joules has")
+    assert lines_with(done.stdout, "a case needs the meters that an open section of joules has")
     assert lines_with(done.stdout, "1 failed, 2 passed")
     assert [(r["repository"], r["model"]) for r in rows(project)] == [
         ("tiny", "good"),
@@ -111,11 +111,11 @@ def test_a_failing_test_leaves_a_failed_record(project: Project) -> None:
     assert records(project.session)[0].outcomes[0].reason == "exception"
 
 
-def test_pytest_benchmark_sees_the_value_of_a_block_or_keeps_its_own(project: Project) -> None:
+def test_pytest_benchmark_sees_the_value_of_a_section_or_keeps_its_own(project: Project) -> None:
     write(
         project,
         """
-def test_block(joules):
+def test_section(joules):
     with joules():
         time.sleep(0.1)
 
@@ -127,9 +127,9 @@ def test_own(joules, benchmark):
     done = project.run("--benchmark-json=out.json", *TDP)
     assert done.returncode == 0, done.stdout
     found = json.loads((project.folder / "out.json").read_text())
-    block, own = sorted(found["benchmarks"], key=lambda b: str(b["name"]))
-    assert block["stats"]["mean"] == pytest.approx(0.1, rel=0.5)
-    assert block["extra_info"]["model"] == "test_block"
+    own, section = sorted(found["benchmarks"], key=lambda b: str(b["name"]))
+    assert section["stats"]["mean"] == pytest.approx(0.1, rel=0.5)
+    assert section["extra_info"]["model"] == "test_section"
     assert own["stats"]["mean"] == pytest.approx(0.01, rel=0.9)
     assert own["extra_info"]["test_own.all.estimate_calculator_joules"] > 1.4
 

@@ -203,7 +203,7 @@ def test_wrong_use_is_said_before_anything_runs() -> None:
         yield 1
 
     with pytest.raises(TypeError, match="is a generator"):
-        wrapped(generator, lambda: pytest.fail("no block is made"))
+        wrapped(generator, lambda: pytest.fail("no section is made"))
 
 
 def test_importing_the_package_loads_none_of_it() -> None:

@@ -123,7 +123,7 @@ class BodyJob:
 
 
 class BodyExecutor:
-    """Makes the one job that a block of code is; nothing is run for it."""
+    """Makes the one job that a section of code is; nothing is run for it."""
 
     name = "in-process"
 

@@ -1,4 +1,4 @@
-"""A block of code that is measured, and what it cost."""
+"""A section of code that is measured, and what it cost."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MOST_INNER = 1000
-"""A block answers for so many blocks within it; each is a window asked of every channel."""
+"""A section answers for so many sections within it; each is a window asked of every channel."""
 
 
-class Block:
-    """One block of code and, after its end, what it cost.
+class Section:
+    """One section of code and, after its end, what it cost.
 
-    :func:`~energy_plugin.measuring.measure` and the fixture ``joules`` make it. While another block of
-    this process is measured, in whichever thread, a block is a window of that one and gets its joules
+    :func:`~energy_plugin.measuring.measure` and the fixture ``joules`` make it. While another section of
+    this process is measured, in whichever thread, a section is a window of that one and gets its joules
     when that one ends: ``status`` is ``pending`` until then.
 
     Attributes:
         metrics: final metrics to record: set ``m.metrics["accuracy"] = 0.9`` before the end.
         record: everything that was recorded, None before the end or where it could not be kept.
-        folder: of the session, None before the begin and of a block within another.
-        window: name of the record's window that holds this block.
+        folder: of the session, None before the begin and of a section within another.
+        window: name of the record's window that holds this section.
         duration_s: seconds between begin and end, by this process's own clock.
         status: ``new``, ``running``, ``pending``, then that of ``energy_j``: ``measured``,
-            ``partial``, ``estimated`` (a share of the surrounding block) or ``unavailable``.
+            ``partial``, ``estimated`` (a share of the surrounding section) or ``unavailable``.
         reason: why the status is not ``measured``.
         energy_j: joules of package, memory and GPUs by direct meters; None where unavailable.
         lo_j, hi_j: hard bounds of ``energy_j``.
@@ -59,7 +59,7 @@ class Block:
         find_lane: Callable[[], lane.Lane],
         *,
         facts: Mapping[str, Any],
-        told: Callable[[Block], None],
+        told: Callable[[Section], None],
     ) -> None:
         from energy_plugin.run.code import clean_name, sorted_values
 
@@ -88,8 +88,8 @@ class Block:
         self.folder: Path | None = None
         self._going: lane.Going | None = None
         self._job: BodyJob | None = None
-        self._outer: Block | None = None
-        self._inner: list[Block] = []
+        self._outer: Section | None = None
+        self._inner: list[Section] = []
         self._phases: set[str] = set()
         self._epochs = 0
         self._t0_ns = self._epoch_ns = self._split_ns = 0
@@ -132,7 +132,7 @@ class Block:
     ) -> None:
         t1_ns = time.monotonic_ns()
         if os.getpid() != self._pid:
-            return  # a forked child leaves the block: it is its parent's
+            return  # a forked child leaves the section: it is its parent's
         self.duration_s = (t1_ns - self._t0_ns) / 1e9
         if self._outer is not None:
             self._leave_inner(t1_ns)
@@ -154,8 +154,8 @@ class Block:
             self._lose(str(fault))
         finally:
             self._release()
-        for block in (self, *self._inner):
-            block._settle(self.record)
+        for section in (self, *self._inner):
+            section._settle(self.record)
         self._told(self)
 
     def _release(self) -> None:
@@ -170,7 +170,7 @@ class Block:
     def _say(self, text: str) -> None:
         print(f"wattwhy: {self.name}: {text}", file=sys.stderr)
 
-    # --- a block within another ---------------------------------------------------------------
+    # --- a section within another ---------------------------------------------------------------
 
     def _leave_inner(self, t1_ns: int) -> None:
         outer = self._outer
@@ -178,13 +178,13 @@ class Block:
         name = outer._phase(self.name, self._t0_ns, t1_ns, inner=self)
         if name is None:
             self.status = "unavailable"
-            self.reason = f"it outlived {outer.name}, which has the meters, or that holds {MOST_INNER} blocks"
+            self.reason = f"it outlived {outer.name}, which has the meters, or that holds {MOST_INNER} sections"
         else:
             self.status, self.window = "pending", f"phase:{name}"
             self.reason = f"answered when {outer.name} ends"
 
-    def _phase(self, name: str, t0_ns: int, t1_ns: int, inner: Block | None = None) -> str | None:
-        """Write a phase; the name that it got, None where this block takes none any more."""
+    def _phase(self, name: str, t0_ns: int, t1_ns: int, inner: Section | None = None) -> str | None:
+        """Write a phase; the name that it got, None where this section takes none any more."""
         with lane.HERE.lock:
             if self._job is None or len(self._inner) >= MOST_INNER:
                 return None
@@ -202,7 +202,7 @@ class Block:
         from energy_plugin.receipt import of_window
 
         if record is None:
-            self.status, self.reason = "unavailable", self.reason or "the surrounding block was not kept"
+            self.status, self.reason = "unavailable", self.reason or "the surrounding section was not kept"
             return
         self.record = record
         whole, estimates = of_window(record, self.window)
@@ -274,7 +274,7 @@ class Block:
     # --- as a decorator -------------------------------------------------------------------------
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Measure every call of *function*; the last call's block is its attribute ``measured``.
+        """Measure every call of *function*; the last call's section is its attribute ``measured``.
 
         Raises:
             TypeError: a generator, whose work happens after its call.
@@ -283,11 +283,11 @@ class Block:
             self._facts = {**self._facts, "file": code.co_filename, "line": code.co_firstlineno}
         return wrapped(function, self._again)
 
-    def _again(self) -> Block:
-        """A fresh block like this one: calls may be nested, and go on in several threads."""
-        block = Block(self.name, self._values, self._find_lane, facts=self._facts, told=self._told)
-        block.metrics = dict(self.metrics)
-        return block
+    def _again(self) -> Section:
+        """A fresh section like this one: calls may be nested, and go on in several threads."""
+        section = Section(self.name, self._values, self._find_lane, facts=self._facts, told=self._told)
+        section.metrics = dict(self.metrics)
+        return section
 
 
 def _judged(error: BaseException | None) -> tuple[int, str]:
