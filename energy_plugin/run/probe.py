@@ -41,7 +41,12 @@ class Probed:
             UsageError: one does not.
         """
         living = {channel.meter for channel in self.channels if channel.alive}
-        wrong = [c for c in self.dead if c.meter not in living or is_missed(c.id, c.reason)]
+        named = ("mains:",)  # each was asked for by its name
+        wrong = [
+            c
+            for c in self.dead
+            if c.meter not in living or c.id.startswith(named) or is_missed(c.id, c.reason)
+        ]
         if wrong:
             listed = "; ".join(f"{c.meter} {c.id}: {c.reason}, {c.fix or c.detail}" for c in wrong)
             raise UsageError(f"--energy-strict: {listed}")
