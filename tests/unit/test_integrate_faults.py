@@ -22,9 +22,11 @@ from energy_plugin.record.trace import (
     idle_of,
     integrate,
 )
+from energy_plugin.record.tracefile import read_traces, write_traces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 S = 1_000_000_000
 GPU = Channel(id="gpu:G", meter="nvml", source="nvml-counter", tick_s=0.1)
@@ -304,3 +306,9 @@ def test_a_window_within_one_interval_is_a_guess_at_its_share() -> None:
 def test_an_inner_window_that_ends_on_the_samples_is_exact() -> None:
     reading = integrate(intervals(), window(1.2, 1.5, "training"), None)
     assert (reading.status, reading.method, reading.joules) == ("measured", "exact-window", 29.0)
+
+
+def test_what_a_channel_knows_of_its_sensor_survives_the_trace_file(tmp_path: Path) -> None:
+    traces = [counter(TICKS[:3], ZONE), replace(averaged(0.2), faults=(Fault(1, "starved", "x"),))]
+    write_traces(tmp_path / "trace.csv", traces)
+    assert read_traces(tmp_path / "trace.csv") == traces
