@@ -44,6 +44,7 @@ class Crowd:
         self._clock = clock
         self._procfs = procfs
         self._seen: dict[int, _Seen] = {}
+        self._begun_ns = clock.now_ns()
         self._told_us = 0  # shares up to here are known
         self._mute: set[str] = set()
 
@@ -58,9 +59,8 @@ class Crowd:
         lists = (pynvml.nvmlDeviceGetComputeRunningProcesses, pynvml.nvmlDeviceGetGraphicsRunningProcesses)
         for function in lists:
             for process in self._ask(function, self._handle):
-                self._meet(process.pid, self._clock.now_ns()).memory_bytes = max(
-                    self._meet(process.pid, self._clock.now_ns()).memory_bytes, process.usedGpuMemory or 0
-                )
+                seen = self._meet(process.pid, self._clock.now_ns())
+                seen.memory_bytes = max(seen.memory_bytes, process.usedGpuMemory or 0)
         self._shares(pynvml.nvmlDeviceGetProcessUtilization)
         if len(self._mute) == len(lists) + 1:
             raise SensorError("not-supported", "this GPU tells no processes")
@@ -71,12 +71,14 @@ class Crowd:
         # that a clock that was set in between moves no share.
         now_ns = self._clock.now_ns()
         utc_us = int(self._clock.utc().timestamp() * 1e6)
-        self._told_us = min(max(self._told_us, utc_us - int(OLD_S * 1e6)), utc_us)
-        for share in self._ask(function, self._handle, self._told_us):
+        known = 0 < self._told_us <= utc_us
+        since_us = latest_us = self._told_us if known else utc_us - int(OLD_S * 1e6)
+        for share in self._ask(function, self._handle, since_us):
             t_ns = now_ns - (utc_us - share.timeStamp) * 1000
-            if share.pid and share.timeStamp > self._told_us - 1:
+            if share.pid and share.timeStamp > since_us and t_ns > self._begun_ns - OLD_S * 1e9:
                 bisect.insort(self._meet(share.pid, t_ns).sm_percent, (t_ns, float(share.smUtil)))
-            self._told_us = max(self._told_us, share.timeStamp)
+                latest_us = max(latest_us, share.timeStamp)
+        self._told_us = latest_us
 
     def _ask(self, function: Callable[..., Any], *arguments: object) -> list[Any]:
         name = getattr(function, "__name__", str(function))
