@@ -30,7 +30,7 @@ def runs(
     *,
     bursty: bool = False,
     phases: int = PHASES,
-    call_s: Callable[[random.Random], float] | None = None,
+    call_s: Callable[[random.Random], float] = lambda rng: 0.00005,
     **device: Any,
 ) -> list[Run]:
     """The same load at random phases of the counter."""
@@ -48,8 +48,7 @@ def runs(
             **device,
         )
         lead_s, tail_s = max(0.3, 6 * tick_s), max(0.25, 5.5 * tick_s)
-        slow = {"call_s": call_s} if call_s else {}
-        trace = polled(load, lead_s=lead_s, tail_s=tail_s, **slow)
+        trace = polled(load, call_s=call_s, lead_s=lead_s, tail_s=tail_s)
         window = window_of(load)
         before = Window(
             program=None, name="idle:before", t0_ns=round((t0_s - lead_s) * S), t1_ns=window.t0_ns
@@ -91,7 +90,7 @@ def test_the_standard_uncertainty_is_of_the_size_of_the_errors() -> None:
     assert statistics.median(ratios) > 0.02
 
 
-STEADY = {
+STEADY: dict[str, dict[str, Any]] = {
     "lag of 30 ms": {"lag_s": 0.03},
     "lag of a tick": {"lag_s": 0.0999},
     "drifting idle": {"drift_w": 2.0},
@@ -110,7 +109,7 @@ def test_what_shifts_the_counter_evenly_does_not_shift_the_joules(name: str) -> 
     assert inside(found) == 1.0
 
 
-ROUGH = {
+ROUGH: dict[str, dict[str, Any]] = {
     "lag that changes from tick to tick": {"lag_s": 0.1, "lag_random": True},
     "late publication": {"jitter_s": 0.02},
     "late and lagging": {"jitter_s": 0.02, "lag_s": 0.1, "lag_random": True},

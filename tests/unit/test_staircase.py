@@ -39,7 +39,8 @@ def test_a_fine_counter_polled_rarely_is_stale_by_its_tick_and_not_by_the_gap() 
     asked = Window(program="a", name="epoch:1", t0_ns=round(1.03 * S), t1_ns=round(3.08 * S))
     reading = integrate(trace, asked, None)
     assert reading.joules == pytest.approx(205.0, abs=0.1)
-    assert (reading.lo_j, reading.hi_j) == (pytest.approx(190.0), pytest.approx(210.0))
+    assert reading.lo_j == pytest.approx(190.0)
+    assert reading.hi_j == pytest.approx(210.0)
 
 
 def test_an_edge_nobody_saw_sharply_came_a_tick_before_the_sharp_one_that_follows() -> None:
@@ -99,9 +100,9 @@ def test_more_samples_of_a_faultless_counter_never_widen_the_bounds(
 ) -> None:
     """Idle power is that of the trace here: every tick takes at least as much."""
     floor = 3 if idle else 0
-    levels = list(itertools.accumulate([0, *(floor + rise for rise in rises)]))
+    load = itertools.accumulate([0, *(floor + rise for rise in rises)])
     # Enough steady ticks at both ends that the window is covered with any choice of samples.
-    levels = [float(i * 3) for i in range(8)] + [24.0 + level for level in levels]
+    levels = [float(i * 3) for i in range(8)] + [24.0 + level for level in load]
     levels += [levels[-1] + 3.0 * i for i in range(1, 9)]
     every = [Sample(i * 50 * MS, level) for i, level in enumerate(levels)]
     inner = range(8, len(every) - 8)
