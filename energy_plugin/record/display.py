@@ -37,6 +37,7 @@ GAP_S = 5.0
 """Readings of power further apart than this (or ten times their usual distance) say nothing in between."""
 ENOUGH = 4
 """Steps of several quanta without a stand in between: the display is as fresh as we look."""
+LEAST = 4
 NEAR_S = 5.0
 MARGIN_S = 120.0
 """Samples this far outside a window still help to bound it; more would only make long traces slow."""
@@ -100,11 +101,23 @@ def _rises(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
 
 
 def idle_power(trace: Trace, window: Window) -> tuple[float, float] | None:
-    """Mean of the power readings in *window* and its standard uncertainty, None for fewer than four."""
-    inside = [w for t, w in trace.gauges.get(POWER, ()) if window.t0_ns <= t <= window.t1_ns]
-    if len(inside) < 4:
+    """Mean watts in *window* and their standard uncertainty; None where too little was seen.
+
+    Of at least four readings of power; where the meter gives none, of a counter that moved at least
+    four times, whose two ends are each known to a quantum (variance quantum²/12).
+    """
+    if POWER in trace.gauges:
+        inside = [w for t, w in trace.gauges[POWER] if window.t0_ns <= t <= window.t1_ns]
+        if len(inside) < LEAST:
+            return None
+        return statistics.fmean(inside), statistics.stdev(inside) / math.sqrt(len(inside))
+    looks = [s for s in trace.samples if window.t0_ns <= s.t_ns <= window.t1_ns]
+    moved = sum(b.joules > a.joules for a, b in itertools.pairwise(looks))
+    if moved < LEAST or len(_rises(looks)) > 1:
         return None
-    return statistics.fmean(inside), statistics.stdev(inside) / math.sqrt(len(inside))
+    span_s = (looks[-1].t_ns - looks[0].t_ns) / 1e9
+    quantum = max(_quanta(trace, looks))
+    return (looks[-1].joules - looks[0].joules) / span_s, quantum / math.sqrt(6) / span_s
 
 
 def _judged(trace: Trace, window: Window, whole: Answer, *, moved: bool) -> Answer:

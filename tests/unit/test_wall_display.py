@@ -283,3 +283,12 @@ def test_idle_power_is_that_of_the_power_readings() -> None:
     trace = poll(Plug())
     assert display.idle_power(trace, window(2, 8)) == (60.0, 0.0)
     assert display.idle_power(trace, window(2, 3)) is None
+
+
+def test_idle_power_of_a_counter_alone_is_its_slope() -> None:
+    trace = poll(Plug(), power=False)
+    level = display.idle_power(trace, window(2, 8))
+    assert level is not None
+    assert level[0] == pytest.approx(60, abs=2 * level[1] + 1e-9)
+    assert 0 < level[1] < 1
+    assert display.idle_power(poll(Plug(quantum_j=3600), power=False), window(2, 8)) is None
