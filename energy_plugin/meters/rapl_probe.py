@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from energy_plugin.meters.rapl_unit import PowerUnit
 
 MODULE_POWERCAP = "modprobe intel_rapl_msr"
-MAX_STEP_J = 1.0  # a counter that moves in coarser steps does not count in the unit it claims ...
-MANY = 3.0  # ... if it is not just that looks are rare: so many looks' joules
+MAX_UNIT_J = 1.0  # a counter this coarse does not count in the unit it claims
+WHOLE = 1e-6
 CODES = {
     errno.EACCES: "no-permission",
     errno.EPERM: "no-permission",
@@ -69,13 +68,15 @@ class _Watched:
 
     @property
     def coarse_j(self) -> float:
-        """Its smallest step where even that is more than it counts between two looks, else 0."""
-        steps = [b - a for a, b in itertools.pairwise(self.values) if b != a]
-        gaps = [b - a for a, b in itertools.pairwise(self.times)]
-        if not steps:
+        """The unit it counts in, where that is a joule or more; else 0.
+
+        Large steps alone say little, for looks may be far apart: every value must be whole in them.
+        """
+        unit_j = min((b - a for a, b in itertools.pairwise(self.values) if b != a), default=0.0)
+        if unit_j < MAX_UNIT_J:
             return 0.0
-        usual_j = self.joules / (self.times[-1] - self.times[0]) * statistics.median(gaps)
-        return min(steps) if min(steps) > max(MAX_STEP_J, MANY * usual_j) else 0.0
+        parts = [value / unit_j for value in self.values]
+        return unit_j if all(abs(part - round(part)) < WHOLE for part in parts) else 0.0
 
 
 class RaplProbe:
@@ -166,7 +167,7 @@ class RaplProbe:
         verdict = judge(domain, whole_j, duration_s)
         coarse_j = max(part.coarse_j for part in parts)
         if not verdict.reason and coarse_j:
-            return Verdict("bad-unit", f"it moves in steps of {coarse_j:.3g} J")
+            return Verdict("bad-unit", f"it counts in steps of {coarse_j:.3g} J")
         return verdict
 
     def _failure(self, part: _Watched) -> Verdict:
