@@ -84,6 +84,7 @@ class Section:
         self.estimates_j: dict[str, float] = {}
         self.result: Any = None
         self.shared_with: tuple[str, ...] = ()
+        self._running = False
         self._pid = os.getpid()
         self.folder: Path | None = None
         self._going: lane.Going | None = None
@@ -97,7 +98,7 @@ class Section:
     # --- begin and end ------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        if self.status == "running":
+        if self._running:
             raise UsageError(f"{self.name}: is running already; make another with measure()")
         self._reset("running")
         with lane.HERE.lock:
@@ -106,8 +107,20 @@ class Section:
                 lane.HERE.owner = self
         if self._outer is None:
             self._open()
+        self._running = True
         self._t0_ns = self._epoch_ns = self._split_ns = time.monotonic_ns()
         return self
+
+    def start(self) -> Self:
+        """Begin without ``with``; an exception before :meth:`stop` leaves the section open."""
+        return self.__enter__()
+
+    def stop(self) -> Record | None:
+        """End what :meth:`start` began; the record, None where it could not be kept."""
+        if not self._running:
+            raise UsageError(f"{self.name}: is not running")
+        self.__exit__(None, None, None)
+        return self.record
 
     def _open(self) -> None:
         try:
@@ -134,6 +147,7 @@ class Section:
         if os.getpid() != self._pid:
             return  # a forked child leaves the section: it is its parent's
         self.duration_s = (t1_ns - self._t0_ns) / 1e9
+        self._running = False
         if self._outer is not None:
             self._leave_inner(t1_ns)
         elif self._job is not None and self._going is not None:
@@ -178,7 +192,9 @@ class Section:
         name = outer._phase(self.name, self._t0_ns, t1_ns, inner=self)
         if name is None:
             self.status = "unavailable"
-            self.reason = f"it outlived {outer.name}, which has the meters, or that holds {MOST_INNER} sections"
+            self.reason = (
+                f"it outlived {outer.name}, which has the meters, or that holds {MOST_INNER} sections"
+            )
         else:
             self.status, self.window = "pending", f"phase:{name}"
             self.reason = f"answered when {outer.name} ends"

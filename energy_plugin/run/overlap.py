@@ -81,10 +81,10 @@ class Presence:
         os.write(self._file, f"{self._name}\n".encode())
         hidden.rename(path)
         self._path = path
-        ancestors = set(_ancestors())
+        own = set(ancestors())
         for other in itertools.islice(self._folder.iterdir(), MOST):
             with contextlib.suppress(OSError, ValueError):
-                if other != path and int(other.name.split("-")[0]) not in ancestors:
+                if other != path and int(other.name.split("-")[0]) not in own:
                     self._meet(other)
 
     def _meet(self, other: Path) -> None:
@@ -111,7 +111,7 @@ def _guests(number: int) -> Iterator[str]:
     return (line[:LINE] for line in text.splitlines()[1:])
 
 
-def _ancestors(procfs: Path = Path("/proc")) -> Iterator[int]:
+def ancestors(procfs: Path = Path("/proc")) -> Iterator[int]:
     """This process, its parent, and so on."""
     pid = os.getpid()
     while pid > 0:
