@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from energy_plugin import optionvalues as check
 from energy_plugin.errors import UnknownNameError, UsageError
 from energy_plugin.meters.wall_targets import read_walls
-from energy_plugin.optiontable import BY_NAME, LEAST_MEMORY_GIB, METERS, OPTIONS, Option
+from energy_plugin.optiontable import OPTIONS, Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +27,17 @@ class Options:
 
     Attributes:
         given: those of :data:`CARRIED` that are set, as they were written.
+        said: names of the options that the command line or the ini file sets.
+        resume: the session to go on in: ``latest``, a name or a folder; empty for a new one.
+        lock: file of the host's lock; the host's own when None.
+        earlier: sessions, results folders and tables whose runs are not repeated.
+        power_limit: GPU power limits in watts; every case runs once under each.
+        warmup: seconds of work of a background before the measured window.
+        noise, effect: percent, 0 when not stated.
     """
 
     given: dict[str, str]
+    said: frozenset[str] = frozenset()
     executor: str
     meters: tuple[str, ...]
     strict: bool
@@ -39,10 +48,18 @@ class Options:
     seed: int
     plan: bool
     yes: bool
+    resume: str
+    earlier: tuple[Path, ...]
+    noise: float
+    effect: float
     retries: int
     cooldown: float
     idle: float
     timeout: float
+    warmup: float
+    governor: str
+    power_limit: tuple[float, ...]
+    lock: Path | None
     order: str
     images: Path | None
     data: Path | None
@@ -62,7 +79,7 @@ class Options:
 
 CARRIED = (
     "meters", "data", "weights", "gpus", "memory", "cpus", "timeout", "tdp", "sysfs", "wall", "checkout",
-    "retries",
+    "retries", "warmup", "governor", "power-limit",
 )  # fmt: skip
 """Options that decide what a run is or what is measured of it; a reproduction uses them again."""
 
@@ -81,6 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
                 action="append" if option.kind in ("list", "lines") else "store",
                 default=None,
                 metavar=shown,
+                **({"nargs": "?", "const": option.bare} if option.bare else {}),
                 help=f"{option.help} ({option.default})",
             )
         ini_type: Literal["bool", "string"] = "bool" if option.kind == "flag" else "string"
@@ -95,7 +113,8 @@ def read_options(config: pytest.Config) -> Options:
     """
     values = {option.name: _value(config, option) for option in OPTIONS}
     root = Path(config.invocation_params.dir)
-    return _checked(values, root, _base(config, root, "results"))
+    said = (option.name for option in OPTIONS if _said(config, option) not in (None, ""))
+    return replace(_checked(values, root, _base(config, root, "results")), said=frozenset(said))
 
 
 def plain_options(given: Mapping[str, Any], root: Path) -> Options:
@@ -123,42 +142,52 @@ def _checked(values: Mapping[str, Any], root: Path, base: Path) -> Options:
     return Options(
         given={name: str(values[name]) for name in CARRIED if values[name] not in ("", 0, 0.0)},
         executor=values["executor"],
-        meters=_meters(values["meters"], values["replay"], values["wall"]),
+        meters=check.meters(values["meters"], values["replay"], values["wall"]),
         strict=values["strict"],
         results=results if results.is_absolute() else base / results,
         report=values["report"],
-        mutate=_names(values["mutate"]),
-        runs=_at_least("runs", values["runs"], 1),
+        mutate=check.names_of(values["mutate"]),
+        runs=check.at_least("runs", values["runs"], 1),
         seed=values["seed"],
         plan=values["plan"],
         yes=values["yes"],
-        retries=_at_least("retries", values["retries"], 0),
-        cooldown=_at_least("cooldown", values["cooldown"], 0.0),
-        idle=_at_least("idle", values["idle"], 0.0),
-        timeout=_at_least("timeout", values["timeout"], 0.0),
+        resume=values["resume"],
+        earlier=check.earlier(values["earlier"], root),
+        noise=check.at_least("noise", values["noise"], 0.0),
+        effect=check.at_least("effect", values["effect"], 0.0),
+        retries=check.at_least("retries", values["retries"], 0),
+        cooldown=check.at_least("cooldown", values["cooldown"], 0.0),
+        idle=check.at_least("idle", values["idle"], 0.0),
+        timeout=check.at_least("timeout", values["timeout"], 0.0),
+        warmup=check.at_least("warmup", values["warmup"], 0.0),
+        governor=values["governor"],
+        power_limit=check.limits_w(values["power-limit"]),
+        lock=check.path_of(values["lock"], root),
         order=values["order"],
-        images=_folder("images", values["images"], root),
-        data=_folder("data", values["data"], root),
-        weights=_folder("weights", values["weights"], root),
-        checkout=_checkouts(values["checkout"], root),
-        limit=_at_least("limit", values["limit"], 0) or None,
-        **_container(values),
-        tdp=read_tdp(values["tdp"]),
-        replay=_path(values["replay"], root),
+        images=check.folder("images", values["images"], root),
+        data=check.folder("data", values["data"], root),
+        weights=check.folder("weights", values["weights"], root),
+        checkout=check.checkouts(values["checkout"], root),
+        limit=check.at_least("limit", values["limit"], 0) or None,
+        **check.container(values),
+        tdp=check.read_tdp(values["tdp"]),
+        replay=check.path_of(values["replay"], root),
         country=values["country"],
-        sysfs=_sysfs(values["sysfs"], root),
+        sysfs=check.sysfs(values["sysfs"], root),
         walls=read_walls(values["wall"].splitlines()),
         value=values["value"],
     )
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
+    where = option.flag if config.getoption(option.flag) is not None else f"ini {option.ini}"
+    return _typed(option, _said(config, option), where)
+
+
+def _said(config: pytest.Config, option: Option) -> Any:
+    """What the command line says, else what the ini file says; None where both are silent."""
     given = config.getoption(option.flag)
-    where = option.flag
-    if given is None:
-        given = config.getini(option.ini)
-        where = f"ini {option.ini}"
-    return _typed(option, given, where)
+    return config.getini(option.ini) if given is None else given
 
 
 def _typed(option: Option, given: Any, where: str) -> Any:
@@ -184,100 +213,3 @@ def _base(config: pytest.Config, root: Path, name: str) -> Path:
     # Not rootpath: pytest takes the values of unknown options for paths when it looks for that.
     given = config.getoption(f"--energy-{name}") is not None
     return root if given or config.inipath is None else config.inipath.parent
-
-
-def _container(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of containers; without one they would say what nothing does."""
-    checked = {
-        "gpus": _names(values["gpus"]),
-        "memory": _at_least("memory", values["memory"], 0.0),
-        "cpus": _at_least("cpus", values["cpus"], 0.0),
-    }
-    if 0 < checked["memory"] < LEAST_MEMORY_GIB:
-        raise UsageError(f"--energy-memory {checked['memory']:g}: must be at least {LEAST_MEMORY_GIB:g} GiB")
-    given = [name for name, value in checked.items() if value]
-    if given and values["executor"] != "docker":
-        listed = ", ".join(f"--energy-{name}" for name in given)
-        raise UsageError(f"{listed}: only with --energy-executor docker")
-    return checked
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _meters(text: str, replay: str, wall: str) -> tuple[str, ...]:
-    """Names of meters; a plug that is named is read, whatever else is."""
-    if replay and text == "auto":
-        names: tuple[str, ...] = ("replay",)
-    else:
-        names = METERS if text == "auto" else _names(text)
-    for name in names:
-        if name not in (*METERS, *BY_NAME):
-            raise UnknownNameError("meter", name, (*METERS, *BY_NAME))
-    if wall and "wall" not in names:
-        names = (*names, "wall")
-    if len(set(names)) < len(names) or ("replay" in names and len(names) > 1):
-        # Two readings of one channel would be added up.
-        raise UsageError(f"--energy-meters {','.join(names)}: name each meter once, and replay alone")
-    if "replay" in names and not replay:
-        raise UsageError("--energy-meters replay needs --energy-replay FILE")
-    if "wall" in names and not wall:
-        raise UsageError("--energy-meters wall needs a plug to read: --energy-wall NAME=http://HOST")
-    return names
-
-
-def _at_least(name: str, value: Any, low: float) -> Any:
-    if not low <= value < float("inf"):
-        raise UsageError(f"--energy-{name} {value}: must be a number of at least {low:g}")
-    return value
-
-
-def _path(text: str, root: Path) -> Path | None:
-    return (root / Path(text).expanduser()).resolve() if text else None
-
-
-def _folder(name: str, text: str, root: Path) -> Path | None:
-    path = _path(text, root)
-    if path is not None and not path.is_dir():
-        raise UsageError(f"--energy-{name} {text}: no such folder")
-    return path
-
-
-def _sysfs(text: str, root: Path) -> Path | None:
-    path = _folder("sysfs", text, root)
-    if path is not None and not any((path / part).is_dir() for part in ("class", "bus")):
-        raise UsageError(f"--energy-sysfs {text}: neither class/ nor bus/ is in it, so it is no /sys")
-    return path
-
-
-def _checkouts(text: str, root: Path) -> dict[str, Path]:
-    """Folders by repository from ``NAME=DIR,NAME=DIR``; what is in them is checked with the catalogue."""
-    found: dict[str, Path] = {}
-    for part in _names(text):
-        name, sign, folder = part.partition("=")
-        if not (name and sign and folder):
-            raise UsageError(f"--energy-checkout {part!r}: write REPOSITORY=DIR")
-        if name in found:
-            raise UsageError(f"--energy-checkout {part!r}: {name} is given twice")
-        path = (root / Path(folder).expanduser()).resolve()
-        if not path.is_dir():
-            raise UsageError(f"--energy-checkout {part}: no such folder: {path}")
-        found[name] = path
-    return found
-
-
-def read_tdp(text: str) -> dict[str, float]:
-    """Watts by device from ``cpu=65,gpu=320``."""
-    watts: dict[str, float] = {}
-    for part in _names(text):
-        device, _, number = part.partition("=")
-        if device not in ("cpu", "gpu"):
-            raise UnknownNameError("--energy-tdp device", device, ("cpu", "gpu"))
-        try:
-            watts[device] = float(number)
-        except ValueError:
-            raise UsageError(f"--energy-tdp {part!r}: write {device}=WATTS, such as {device}=65") from None
-        if not 0 < watts[device] < float("inf"):
-            raise UsageError(f"--energy-tdp {part!r}: watts must be a number above 0")
-    return watts

@@ -31,6 +31,7 @@ class Option:
     Attributes:
         kind: ``text``, ``int``, ``float``, ``flag``, or a repeatable one: ``list``, whose parts are kept
             comma-separated, and ``lines``, whose parts may hold commas and are kept one a line.
+        bare: value of the flag when it stands alone; empty where it must have one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Option:
     help: str
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    bare: str = ""
 
     @property
     def flag(self) -> str:
@@ -80,6 +82,36 @@ OPTIONS = (
     Option(name="runs", kind="int", default=1, metavar="N", help="runs of each mutation, for from_options()"),
     Option(name="seed", kind="int", default=0, metavar="N", help="seed of drawn values and of the order"),
     Option(name="plan", kind="flag", default=False, help="show what would run and for how long, then stop"),
+    Option(
+        name="noise",
+        kind="float",
+        default=0.0,
+        metavar="PCT",
+        help="spread of replicates to plan with, one standard deviation; 0 takes it from past sessions",
+    ),
+    Option(
+        name="effect",
+        kind="float",
+        default=0.0,
+        metavar="PCT",
+        help="effect to find: --energy-plan says how many replicates that needs",
+    ),
+    Option(
+        name="earlier",
+        kind="lines",
+        default="",
+        metavar="PATH",
+        help="leave out what succeeded in this session, results folder or table (our summary.csv or the "
+        "published study's); repeatable",
+    ),
+    Option(
+        name="resume",
+        kind="text",
+        default="",
+        metavar="SESSION",
+        bare="latest",
+        help="go on in an earlier session: a name, a folder, or latest, which it is when it stands alone",
+    ),
     Option(name="yes", kind="flag", default=False, help="run even if more than an hour is expected"),
     Option(
         name="retries",
@@ -89,11 +121,39 @@ OPTIONS = (
         help="new attempts after a failed training, at most",
     ),
     Option(
+        name="warmup",
+        kind="float",
+        default=30.0,
+        metavar="S",
+        help="let a background train so long before the measured training starts",
+    ),
+    Option(
+        name="governor",
+        kind="text",
+        default="",
+        metavar="NAME",
+        help="frequency governor of the processors during the session, put back after it; needs root",
+    ),
+    Option(
+        name="power-limit",
+        kind="text",
+        default="",
+        metavar="W,W",
+        help="run every case under each of these GPU power limits, put back after it; needs root",
+    ),
+    Option(
+        name="lock",
+        kind="text",
+        default="",
+        metavar="FILE",
+        help="lock that keeps two sessions on one host apart; default: one file for all users",
+    ),
+    Option(
         name="cooldown",
         kind="float",
         default=60.0,
         metavar="S",
-        help="longest rest between two cases; it ends when temperature and idle power are back, "
+        help="longest rest between two cases, 0 none; it ends when temperature and idle power are back, "
         "and is none where nothing can tell",
     ),
     Option(
