@@ -192,6 +192,22 @@ print(third.record is not None)
     assert output.splitlines()[1] == "True"
 
 
+def test_a_section_can_be_started_and_stopped_without_with(script: Script) -> None:
+    output, _ = script.run("""
+m = measure("train", quiet=True).start()
+time.sleep(0.05)
+print(m.stop().success, m.duration_s >= 0.05, m.status)
+for wrong in (m.stop, measure("other").stop):
+    try:
+        wrong()
+    except energy_plugin.errors.UsageError as error:
+        print(error)
+m.start(); m.stop()
+""")
+    assert output.splitlines() == ["True True unavailable", "train: is not running", "other: is not running"]
+    assert [row["replicate"] for row in script.rows()] == ["1", "2"]
+
+
 def test_wrong_options_are_refused_before_the_code_runs(script: Script) -> None:
     _, errors = script.run(
         'with energy_plugin.measure("x", meter="nvml"):\n    print("ran")\n',
