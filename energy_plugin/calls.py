@@ -14,7 +14,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def wrapped(function: Callable[P, R], section: Callable[[], AbstractContextManager[object]]) -> Callable[P, R]:
+def wrapped(
+    function: Callable[P, R], section: Callable[[], AbstractContextManager[object]]
+) -> Callable[P, R]:
     """*function*, or coroutine function, each call within what *section* makes anew for it.
 
     The last call's section is the attribute ``measured`` of what is returned, None before the first.
