@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import pytest
 
-from energy_plugin.section import Section
 from energy_plugin.clock import SystemClock
 from energy_plugin.errors import EnergyError, ResultsError
 from energy_plugin.lane import Lane
@@ -17,6 +16,7 @@ from energy_plugin.plugin import EXIT_RESULTS
 from energy_plugin.record.rows import rows
 from energy_plugin.run.code import CodeCases, CodeSession, sorted_values
 from energy_plugin.run.executors.body import BodyExecutor
+from energy_plugin.section import Section
 from energy_plugin.terminal import PROPERTY, sections_header, status_word
 
 if TYPE_CHECKING:

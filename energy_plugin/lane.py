@@ -20,10 +20,10 @@ from energy_plugin.run.executors.body import BodyExecutor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from energy_plugin.section import Section
     from energy_plugin.declare.case import Value
     from energy_plugin.record.record import Record
     from energy_plugin.run.executors.body import BodyJob
+    from energy_plugin.section import Section
 
 QUICK: dict[str, Any] = {"cooldown": 0.0, "idle": 0.0, "retries": 0, "report": "never"}
 """Options of a process that goes on by itself: nothing that makes it wait, unless asked for."""
