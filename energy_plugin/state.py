@@ -84,6 +84,7 @@ class State:
             limit=self.options.limit,
             mutate=self.options.mutate,
             runs=self.options.runs,
+            power_limits_w=self.options.power_limit,
         )
         cases = [case for mark in marks for case in expand(mark.args[0], self.catalog, given)]
         found: dict[str, Case] = {}

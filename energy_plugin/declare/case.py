@@ -85,11 +85,13 @@ class Case:
     Attributes:
         replicate: counts from 1; the same case again has the next number.
         design: name of the design or design file that declared it.
+        power_limit_w: of the GPUs while it runs, None for whatever they have.
     """
 
     programs: tuple[Program, ...]
     replicate: int = 1
     design: str = ""
+    power_limit_w: float | None = None
 
     @property
     def mode(self) -> Mode:
@@ -116,7 +118,8 @@ class Case:
 
     def _id(self, labels: Sequence[str]) -> str:
         names = "+".join(f"{p.repository}-{p.model}" for p in self.programs)
-        return f"{names}-{self.mode}-{'+'.join(labels)}-r{self.replicate}"
+        limit = "" if self.power_limit_w is None else f"-power_limit:{self.power_limit_w:g}"
+        return f"{names}-{self.mode}-{'+'.join(labels)}{limit}-r{self.replicate}"
 
     def key(self, *, sources: Mapping[str, str], base: str, executor: str) -> str:
         """Content hash (16 hex digits) that resume and de-duplication compare.
@@ -133,6 +136,7 @@ class Case:
             "sources": {p.repository: sources[p.repository] for p in self.programs},
             "base": base,
             "executor": executor,
+            **({} if self.power_limit_w is None else {"power_limit_w": self.power_limit_w}),
         }
         text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

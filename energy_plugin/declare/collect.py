@@ -112,6 +112,7 @@ class Defaults:
     limit: int | None
     mutate: tuple[str, ...]
     runs: int
+    power_limits_w: tuple[float, ...] = ()
 
 
 def experiments(
@@ -182,7 +183,11 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
     for programs in runs:
         default = not any(program.varied for program in programs)
         times = max(declaration.replicates, design.base_replicates if default else 0)
-        found += [Case(programs=programs, replicate=number, design=name) for number in range(1, times + 1)]
+        found += [
+            Case(programs=programs, replicate=number, design=name, power_limit_w=watts)
+            for number in range(1, times + 1)
+            for watts in given.power_limits_w or (None,)
+        ]
     return found
 
 

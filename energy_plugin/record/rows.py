@@ -42,7 +42,7 @@ COLUMNS = (
     "data_source", "data_digest", "weights", "device", "row_limit", "executor", "exit_code",
     "experiment_source", "num_mutated_params", "mutated_param", "hyperparams_passed",
     "case_id", "case_key", "attempt", "replicate", "block", "order_index", "order_seed",
-    "cooldown_seconds", "cooldown_reason",
+    "cooldown_seconds", "cooldown_reason", "gpu_power_limit_watts",
     "bg_repository", "bg_model", "bg_note", "bg_log_directory", "shared_with", "simulated",
     "schema_version",
 )  # fmt: skip
@@ -112,6 +112,7 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "order_seed": record.order.seed,
         "cooldown_seconds": record.cooldown.seconds,
         "cooldown_reason": record.cooldown.reason,
+        "gpu_power_limit_watts": record.case.power_limit_w,
         "bg_repository": load.repository if load else "",
         "bg_model": load.model if load else "",
         "bg_note": "",
