@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Channel
 
 POWER_S = 0.2  # power is a check on the counter and a curve on the page
-LOOK_S = 0.6  # who is there: about once a second in the calm
+LOOK_S = 0.35  # who is there: about once a second in the calm
 RARELY_S = 1.0
 AVERAGE_S = 1.0
 AVERAGE_FIELD = 185  # NVML_FI_DEV_POWER_AVERAGE: the mean of the last second

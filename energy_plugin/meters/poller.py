@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from energy_plugin.meters.protocols import Sensor
 
 GAUGE_S = 1.0  # gauges of a sensor that names no rate of its own
-CALM_FACTOR = 2.0  # in the calm all periods are this much longer: there, too, a question costs CPU time
-OFTEN_S = 0.5  # what is asked more often than this is asked after the window, too
+CALM_FACTOR = 3.0  # in the calm all periods are this much longer: there, too, a question costs CPU time
+OFTEN_S = 0.3  # what is asked more often than this is asked after the window, too
 QUIET_S = 0.25  # around an edge of a window nothing but the counter is asked
 ASK_SHARE = 0.1  # of the time, for everything that is not the counter
 ASK_CREDIT_S = 0.02  # ... of which this much may be saved up
