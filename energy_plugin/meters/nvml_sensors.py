@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Channel
 
 POWER_S = 0.2  # power is a check on the counter and a curve on the page
-LOOK_S = 0.35  # who is there: about once a second in the calm
-RARELY_S = 1.0
+ONCE_S = 1.0
+RARELY_S = 4.0  # in the calm: what changes slowly
 AVERAGE_S = 1.0
 AVERAGE_FIELD = 185  # NVML_FI_DEV_POWER_AVERAGE: the mean of the last second
 SM_CLOCK, MEMORY_CLOCK = 1, 2
@@ -88,16 +88,19 @@ class CounterSensor:
 
     def asks(self) -> Sequence[Ask]:
         """Processes, power, and what a GPU knows beside, the urgent ones first."""
+        once = [
+            lambda: {"temperature_c": self._ask("nvmlDeviceGetTemperature", GPU_TEMPERATURE)},
+            lambda: {"memory_used_bytes": self._ask("nvmlDeviceGetMemoryInfo").used},
+            lambda: {"power_average_w": field_w(self.handle, AVERAGE_FIELD)},
+            lambda: {"clock_sm_hz": self._ask("nvmlDeviceGetClockInfo", SM_CLOCK) * MHZ},
+            lambda: {"clock_memory_hz": self._ask("nvmlDeviceGetClockInfo", MEMORY_CLOCK) * MHZ},
+            lambda: {"throttle_reasons": float(first_of(REASONS, self.handle))},
+        ]
         return [
-            Ask(LOOK_S, self._look),
+            Ask(ONCE_S, self._look),
             Ask(POWER_S, lambda: {"power_w": self._ask("nvmlDeviceGetPowerUsage") / 1000}),
-            Ask(RARELY_S, self._utilization),
-            Ask(RARELY_S, lambda: {"temperature_c": self._ask("nvmlDeviceGetTemperature", GPU_TEMPERATURE)}),
-            Ask(RARELY_S, lambda: {"memory_used_bytes": self._ask("nvmlDeviceGetMemoryInfo").used}),
-            Ask(RARELY_S, lambda: {"power_average_w": field_w(self.handle, AVERAGE_FIELD)}),
-            Ask(RARELY_S, lambda: {"clock_sm_hz": self._ask("nvmlDeviceGetClockInfo", SM_CLOCK) * MHZ}),
-            Ask(RARELY_S, self._memory_clock),
-            Ask(RARELY_S, lambda: {"throttle_reasons": float(first_of(REASONS, self.handle))}),
+            Ask(ONCE_S, self._utilization),
+            *(Ask(ONCE_S, ask, RARELY_S) for ask in once),
         ]
 
     def _ask(self, name: str, *arguments: object) -> Any:
@@ -108,9 +111,6 @@ class CounterSensor:
 
     def _utilization(self) -> Mapping[str, float]:
         return {"utilization_percent": float(self._ask("nvmlDeviceGetUtilizationRates").gpu)}
-
-    def _memory_clock(self) -> Mapping[str, float]:
-        return {"clock_memory_hz": self._ask("nvmlDeviceGetClockInfo", MEMORY_CLOCK) * MHZ}
 
 
 class PowerSensor(CounterSensor):

@@ -3,8 +3,8 @@
 Three paces, by the time since the last edge of a window:
 
 - ``burst``, the first second: every update of the counter is seen within one poll gap (10 ms).
-- ``brisk``, up to five and a half seconds: a pair of polls around each update foretold (:class:`Ticker`), so that
-  the bounds of windows of a few seconds are as narrow as in a burst at a tenth of the polls.
+- ``brisk``, up to five and a half seconds: a pair of polls around each update foretold (:class:`Ticker`),
+  so that the bounds of windows of a few seconds are as narrow as in a burst at a fifth of the polls.
 - ``calm``: such a pair every 0.2 s, less often where polling would take more than its share of CPU.
 
 Where epochs begin and end cannot be foreseen, so their edges fall into the calm. An edge of a counter is
@@ -23,7 +23,7 @@ Speed = Literal["burst", "brisk", "calm"]
 BURST_S = 1.0
 BRISK_S = 5.5
 BEAT_S = 0.2  # between two looks at the counter in the calm
-SLOWEST_S = 0.5  # ... and the longest the CPU's budget may stretch it to
+SLOWEST_S = 1.0  # ... and the longest the CPU's budget may stretch it to
 CPU_SHARE = 0.0008  # of one core, for all that the polling thread does in the calm
 CALL_SHARE = 0.25  # of the time, for calls into the driver in the calm
 BURST_REST = 0.25  # pause in a burst as a share of a call that is slower than the rate

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from energy_plugin.meters.protocols import Sensor
 
 GAUGE_S = 1.0  # gauges of a sensor that names no rate of its own
-CALM_FACTOR = 3.0  # in the calm all periods are this much longer: there, too, a question costs CPU time
 OFTEN_S = 0.3  # what is asked more often than this is asked after the window, too
 QUIET_S = 0.25  # around an edge of a window nothing but the counter is asked
 ASK_SHARE = 0.1  # of the time, for everything that is not the counter
@@ -50,11 +49,13 @@ class Telling(Protocol):
 class Ask:
     """A question beside the counter: *call* gives gauges by name, and is asked every *period_s*.
 
-    One that raises ``not-supported`` is dropped for good, without a word: the device has no such thing.
+    In the calm, far from a window's edges, it is asked every *calm_s*: it costs CPU time, too. One that
+    raises ``not-supported`` is dropped for good, without a word: the device has no such thing.
     """
 
     period_s: float
     call: Callable[[], Mapping[str, float]]
+    calm_s: float = 1.0
     due_ns: int = 0
 
 
@@ -243,8 +244,8 @@ class Poller:
 
     def _put(self, tape: Tape, index: int, ask: Ask) -> None:
         now_ns = self._in_call_ns = self._clock.now_ns()
-        factor = CALM_FACTOR if self._pace.calm(now_ns) else 1.0
-        ask.due_ns = now_ns + int(factor * ask.period_s * 1e9)
+        period_s = ask.calm_s if self._pace.calm(now_ns) else ask.period_s
+        ask.due_ns = now_ns + int(period_s * 1e9)
         try:
             for name, value in ask.call().items():
                 tape.gauge(name, self._clock.now_ns(), value)

@@ -23,6 +23,7 @@ STALL_S, STALL_TICKS = 1.0, 5  # a counter that stands still for longer is froze
 LONGEST_CALL_S = 60.0
 MOST_J = 1e15  # thirty years of a megawatt
 STARVED = "starved"
+BLIND_S = 1.5  # far from a window's edges a meter may look once a second only
 STARVED_FACTOR, STARVED_S = 10, 0.5  # nobody looked for longer than ten usual gaps
 
 
@@ -70,7 +71,7 @@ class Counter(NamedTuple):
             i = bisect.bisect_left(flight.samples, edge.hi_ns, key=lambda s: s.t_ns)
             if i:
                 longest = max(longest, edge.hi_ns - flight.samples[i - 1].t_ns)
-        return longest if longest > max(STARVED_FACTOR * self.gap_ns, STARVED_S * 1e9) else 0
+        return longest if longest > max(STARVED_FACTOR * self.gap_ns, BLIND_S * 1e9) else 0
 
 
 class _Key:
