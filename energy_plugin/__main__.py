@@ -217,11 +217,14 @@ def _reproduce(arguments: argparse.Namespace) -> int:
 def _rebuild(arguments: argparse.Namespace) -> int:
     from energy_plugin.errors import UsageError
     from energy_plugin.record.files import rebuild
-    from energy_plugin.record.journal import NAME
+    from energy_plugin.record.journal import NAME, read_journal
 
     if not (arguments.session / NAME).is_file():
         raise UsageError(f"{arguments.session}: no {NAME} here; give a session folder such as results/latest")
     print(f"{rebuild(arguments.session)} attempts written from {arguments.session / NAME}")
+    for event in read_journal(arguments.session):
+        if event["event"] == "damaged":
+            print(f"line {event['line']} of it is damaged and was passed over", file=sys.stderr)
     return 0
 
 

@@ -2,10 +2,14 @@
 
 EnergyError
 ├── UsageError          a wrong option, name or selection; nothing has run
-│   └── UnknownNameError    names the valid choices
+│   ├── UnknownNameError    names the valid choices
+│   └── HostTakenError      another session measures on this host
 ├── FileError           a file we read is wrong: file, key, value and the mend
 ├── ResultsError        the results folder cannot take what was measured
-└── ExecutorError       infrastructure failed before the measured window opened
+├── ExecutorError       infrastructure failed before the measured window opened
+├── BackgroundError     a background training died before the measured window opened
+├── DisturbedError      something on the host would be in a run's numbers, and --energy-strict forbids it
+└── GivenUpError        a case failed for good in the session that is resumed; it was not run again
 """
 
 from __future__ import annotations
@@ -38,6 +42,21 @@ class UnknownNameError(UsageError):
         super().__init__(f"unknown {kind} {name!r}.{guess} Valid: {listed}")
 
 
+class HostTakenError(UsageError):
+    """Another session measures on this host.
+
+    Attributes:
+        holder: that session, for a record or a message.
+    """
+
+    def __init__(self, holder: str, mend: str) -> None:
+        """Name the *holder* and the *mend*."""
+        self.holder = holder
+        super().__init__(
+            f"another measuring session runs on this host ({holder}): two at once falsify both. {mend}"
+        )
+
+
 class FileError(EnergyError):
     """A file has a wrong key or value."""
 
@@ -52,3 +71,15 @@ class ResultsError(EnergyError):
 
 class ExecutorError(EnergyError):
     """A program could not be started, before anything was measured."""
+
+
+class BackgroundError(EnergyError):
+    """A background training died, or was never ready, before anything was measured."""
+
+
+class DisturbedError(EnergyError):
+    """The host is not fit for the next run, which did not take place."""
+
+
+class GivenUpError(EnergyError):
+    """A case failed for good in an earlier part of the session, and was not run again."""

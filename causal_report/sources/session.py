@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+BEGINS = ("session-begin", "session-resume")
+EVENT = b'{"event":'
+
 
 def read(folder: Path) -> Source:
     """The session in *folder*.
@@ -47,27 +50,47 @@ def read(folder: Path) -> Source:
         complete=_ended(events) and facts.get("complete", True) is True,
         planned=facts.get("planned"),
         done=len(done),
-        notes=tuple(notes),
+        notes=(*_damage(events), *notes),
     )
 
 
 def _journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole events in order; a torn last line is passed over."""
+    """Whole events in order; a torn last line is passed over, a damaged one is an event ``damaged``.
+
+    A session that was killed while it wrote and then resumed by another version can have an event behind
+    the tear: that is an event of its own.
+    """
     if not path.exists():
         raise InputError(f"{path.parent}: no journal.jsonl; this is not a session folder")
-    *lines, torn = path.read_bytes().split(b"\n")
+    *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
             yield json.loads(line)
-        except ValueError as error:
-            if number == len(lines) and not torn:
+        except ValueError:
+            if number == len(lines):
                 return
-            raise InputError(f"{path}: line {number} is damaged: {error}") from error
+            yield {"event": "damaged", "line": number}
+            yield from _behind_tear(line)
+
+
+def _behind_tear(line: bytes) -> Iterator[dict[str, Any]]:
+    start = line.find(EVENT, 1)
+    while start >= 0:
+        try:
+            yield json.loads(line[start:])
+            return
+        except ValueError:
+            start = line.find(EVENT, start + 1)
+
+
+def _damage(events: list[dict[str, Any]]) -> list[str]:
+    lines = [str(event["line"]) for event in events if event.get("event") == "damaged"]
+    return [f"journal.jsonl is damaged in line {', '.join(lines)}: what it held is missing"] if lines else []
 
 
 def _ended(events: list[dict[str, Any]]) -> bool:
     """Whether the last start of the session came to a session-end that calls itself complete."""
-    edges = [e for e in events if e.get("event") in ("session-begin", "session-end")]
+    edges = [e for e in events if e.get("event") in (*BEGINS, "session-end")]
     return bool(edges) and edges[-1]["event"] == "session-end" and bool(edges[-1].get("complete"))
 
 
@@ -80,7 +103,7 @@ def _facts(folder: Path, events: list[dict[str, Any]]) -> Mapping[str, Any]:
         except ValueError as error:
             raise InputError(f"{path}: damaged: {error}") from error
         return facts
-    begun = [e["session"] for e in events if e.get("event") == "session-begin"]
+    begun = [e["session"] for e in events if e.get("event") in BEGINS]
     # complete was written before it could be known
     return {**begun[-1], "complete": _ended(events)} if begun else {}
 

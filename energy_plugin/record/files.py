@@ -29,6 +29,14 @@ def write_experiment(folder: Path, record: Record) -> None:
     write_json(folder / "energy" / "readings.json", [reading_json(r) for r in record.readings])
 
 
+def write_missing(folder: Path, all_records: Sequence[Record]) -> None:
+    """The files of attempts whose session was killed after it journalled them and before it wrote these."""
+    for record in all_records:
+        own = folder / record.experiment_id
+        if not (own / "energy" / "readings.json").exists():
+            write_experiment(own, record)
+
+
 def write_summary(folder: Path, all_records: Sequence[Record]) -> None:
     """summary.csv and summary.parquet of a session; floats in full precision, None empty."""
     columns, rows = write_table(folder, all_records)

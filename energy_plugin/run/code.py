@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from energy_plugin.declare.case import Case, Program
 from energy_plugin.declare.catalog import Catalog, Model, Repository
-from energy_plugin.errors import UsageError
+from energy_plugin.errors import HostTakenError, UsageError
 from energy_plugin.record.files import write_table
 from energy_plugin.record.journal import NAME as JOURNAL
 from energy_plugin.record.journal import records, session_facts
+from energy_plugin.run.host import host_facts
 from energy_plugin.run.session import Session
 from energy_plugin.run.weights import Weights
 
@@ -210,15 +211,40 @@ class CodeSession(Session):
             if found := re.fullmatch(r"(.+)_(\d{3,})", name):
                 self._numbers[found[1]] = max(self._numbers.get(found[1], 0), int(found[2]))
 
-    def _facts(self, repositories: set[str]) -> dict[str, Any]:
-        facts = {**super()._facts(repositories), "argv": self._argv}
+    def _take(self) -> None:
+        """A process that goes on by itself has the host only while a section of it is measured."""
+        if not self._ending:
+            super()._take()
+        elif self.options.governor:
+            raise UsageError("governor: pytest and wattwhy run set it, measure() does not")
+
+    def once(self, case: Case, executor: Executor, *, rest: bool) -> Record:
+        """As of every session; a section never fails for want of the host, but says who else has it."""
+        if not self._ending:
+            return super().once(case, executor, rest=rest)
+        try:
+            self._hold.take(self.folder)
+            self._runner.beside = ""
+        except HostTakenError as error:
+            self._runner.beside = error.holder
+        try:
+            return super().once(case, executor, rest=rest)
+        finally:
+            self._hold.release()
+
+    def _before(self) -> Mapping[str, Any]:
         if not self._join:
-            return facts
+            return {}
         before = session_facts(self.folder)
+        here = host_facts()
         for part in ("cpu_model", "kernel"):
-            if before.get("host", {}).get(part) != facts["host"][part]:
+            if before.get("host", {}).get(part) != here[part]:
                 raise UsageError(f"{self.folder}: was measured on another host ({part} differs)")
-        return {**facts, "started_utc": before.get("started_utc", facts["started_utc"])}
+        resumed = [*before.get("resumed_utc", ()), self._now()]
+        return {"started_utc": before.get("started_utc", resumed[-1]), "resumed_utc": resumed}
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "argv": self._argv}
 
     def _idle_after(self, *, interrupted: bool) -> list[dict[str, Any]]:
         return super()._idle_after(interrupted=interrupted or self._ending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from energy_plugin.errors import ResultsError
@@ -35,6 +36,15 @@ def new_folder(results: Path, clock: Clock) -> Path:
             raise ResultsError(f"{folder}: {error.strerror}; choose another --energy-results") from error
         return folder
     raise ResultsError(f"{results}: no free folder name for {stamp}")
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but folders; one with a file stays as it is."""
+    try:
+        if not any(path.is_file() for path in folder.rglob("*")):
+            shutil.rmtree(folder)
+    except OSError:
+        return  # what cannot be removed stays: it holds nothing
 
 
 def point_latest(results: Path, folder: Path) -> None:

@@ -69,3 +69,26 @@ def probe_all(meters: Sequence[Guarded]) -> Probed:
 def as_facts(channels: Sequence[Channel]) -> list[dict[str, Any]]:
     """Channels as plain data for session.json."""
     return [asdict(channel) for channel in channels]
+
+
+def value_of(wanted: str, probed: Probed) -> str:
+    """The column that pytest-benchmark sees; ``auto`` falls to duration where no joules are measured."""
+    if wanted != "auto":
+        return wanted
+    return "total_energy_joules" if probed.direct else "duration_seconds"
+
+
+def refuse_other_value(compared: str, value: str) -> None:
+    """Joules are not compared with seconds.
+
+    Args:
+        compared: column of the run that pytest-benchmark compares with, empty if there is none.
+        value: column of this run.
+
+    Raises:
+        UsageError: they differ.
+    """
+    if compared not in ("", value):
+        raise UsageError(
+            f"the run to compare with holds {compared}, this one {value}: give --energy-value {compared}"
+        )

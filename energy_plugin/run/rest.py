@@ -83,6 +83,19 @@ class Rest:
         """The baseline after the last case."""
         return self._steady("idle:after", self.first)
 
+    def ends(self, *, interrupted: bool) -> list[Baseline]:
+        """The baseline before all cases and, taken now, the one after them; none where no case ran.
+
+        Args:
+            interrupted: whoever wants to leave does not wait for the last one.
+        """
+        if self.first is None or self.first.reason:
+            return [self.first] if self.first else []
+        return [
+            self.first,
+            Baseline(name="idle:after", reason="interrupted") if interrupted else self.after(),
+        ]
+
     def _steady(self, name: str, earlier: Baseline | None) -> Baseline:
         """Settle, then watch until a whole window shows no drift."""
         if self.why_not():

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import energy_plugin
-from energy_plugin.errors import ResultsError, UsageError
-from energy_plugin.record.baseline import Baseline
-from energy_plugin.record.files import write_experiment, write_json, write_summary
+from energy_plugin.errors import DisturbedError, ExecutorError, GivenUpError
+from energy_plugin.record.files import write_json, write_missing, write_summary
 from energy_plugin.record.journal import Journal, records
 from energy_plugin.record.record import Cooldown, Order, Record
-from energy_plugin.run.attempt import Setting, attempt
-from energy_plugin.run.folder import ENOUGH_BYTES, new_folder, point_latest
-from energy_plugin.run.host import git_facts, host_facts, simulated_by, versions
-from energy_plugin.run.outcome import log_tail
-from energy_plugin.run.overlap import Presence
-from energy_plugin.run.probe import Probed, as_facts, guard_all, probe_all
+from energy_plugin.run.attempt import Setting
+from energy_plugin.run.continuation import Continuation
+from energy_plugin.run.facts import carried, facts_of, order_of
+from energy_plugin.run.folder import new_folder, point_latest
+from energy_plugin.run.hold import hold_of
+from energy_plugin.run.hostcheck import disturbances
+from energy_plugin.run.probe import Probed, guard_all, probe_all, refuse_other_value, value_of
+from energy_plugin.run.progress import Progress
 from energy_plugin.run.rest import Rest
+from energy_plugin.run.resume import Past, find_session
+from energy_plugin.run.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from energy_plugin.declare.catalog import Catalog, Repository
     from energy_plugin.meters.protocols import Meter
     from energy_plugin.options import Options
+    from energy_plugin.record.baseline import Baseline
     from energy_plugin.run.executors.protocols import Executor
     from energy_plugin.run.weights import Weights
 
@@ -43,7 +43,13 @@ class Session:
 
     Args:
         plan: the cases in the order they will run.
-        keys: case id to case key.
+
+    Attributes:
+        plan: those that an earlier session finished come first, once it was looked back at.
+        cases_done: how many of the plan are over, skipped ones too. ``undone``: of these, how many
+            could not be run at all.
+        done: the records of this invocation.
+        continued: the session that this one goes on with, if any.
     """
 
     def __init__(
@@ -67,90 +73,148 @@ class Session:
         self._clock = clock
         self._root = root
         self._base = ""
+        self._used: dict[str, Repository] | None = None
+        self._journal: Journal | None = None
+        self.progress = Progress(clock, options.warmup)
         self._numbers: dict[str, int] = {}
-        self._started_s = time.monotonic()
+        self._hold = hold_of(options, plan)
+        self.continued: Continuation | None = None
         self.folder = Path()
         self.facts: dict[str, Any] = {}
         self.probed = Probed((), ())
         self.rest = Rest((), clock, 0.0, 0.0)
         self.done: list[Record] = []
         self.cases_done = 0
+        self.undone = 0
 
     # --- begin --------------------------------------------------------------------------------
 
+    def look_back(self) -> None:
+        """With ``--energy-resume``: find the earlier session and put what it finished first in the plan.
+
+        For a run this takes the host; for ``--energy-plan`` it changes nothing.
+
+        Raises:
+            UsageError: there is no such session, it is another experiment, or the host is not free.
+            ResultsError: its journal cannot be read or written.
+        """
+        folder = find_session(self.options.results, self.options.resume)
+        if folder is None:
+            return
+        if not self.options.plan:
+            self._hold.take(self.options.results)
+            self._journal = Journal(folder)
+        self._check()
+        found = Continuation(folder, self.plan, self.key, self.options.retries)
+        found.refuse_other(self._executor.name, carried(self.options), order_of(self.options))
+        self.continued, self.folder, self._numbers = found, folder, found.trail.numbers
+        self.plan = [*found.finished, *found.left]
+        self.cases_done = len(found.finished)
+        for case in found.finished:
+            self.progress.expectation.learn(self.catalog, case, found.past(self.key(case)).duration_s)
+
+    def is_finished(self, case: Case) -> bool:
+        """Whether the session that is resumed holds a success of this case as it is now."""
+        return self.continued is not None and self.continued.past(self.key(case)).success
+
+    def _check(self) -> None:
+        """Ask the executor once whether it can run these repositories, and on what."""
+        if self._used is None:
+            names = sorted({p.repository for case in self.plan for p in case.programs})
+            self._used = {name: self.catalog.repositories[name] for name in names}
+            self._executor.check(self._used)
+            self._base = self._executor.base()
+
     def begin(self, compared_value: str = "") -> None:
-        """Check executor, meters and folder, before any run.
+        """Take the host, check executor, meters and folder, before any run.
 
         Args:
             compared_value: column of the run that pytest-benchmark compares with, if any.
 
         Raises:
-            UsageError: something needed is missing; with ``--energy-strict`` also a dead meter.
+            UsageError: something needed is missing, or another session measures on this host; with
+                ``--energy-strict`` also a dead meter.
             ResultsError: the results folder cannot be written.
         """
-        repositories = {p.repository for case in self.plan for p in case.programs}
-        self._executor.check({name: self.catalog.repositories[name] for name in repositories})
-        self._base = self._executor.base()
+        self._take()
+        self._check()
         self.probed = probe_all(self._meters)
         if self.options.strict:
             self.probed.refuse_dead()
-        if compared_value not in ("", self.value):
-            raise UsageError(
-                f"the run to compare with holds {compared_value}, this one {self.value}: "
-                f"give --energy-value {compared_value}"
-            )
+        refuse_other_value(compared_value, self.value)
         self.folder = self._place()
-        self.rest = Rest(self.probed.living, self._clock, self.options.idle, self.options.cooldown)
-        self.facts = self._facts(repositories)
-        self._journal = Journal(self.folder)
-        self._journal.append("session-begin", self._now(), session=self.facts)
+        self._journal = self._journal or Journal(self.folder)
+        self._hold.change(self.folder)
+        limits, living = self._hold.limits, self.probed.living
+        self._runner = Runner(
+            self.folder, self._journal, self._clock, living, limits, numbers=self._numbers, kept=self._keep
+        )
+        self.rest = Rest(living, self._clock, self.options.idle, self.options.cooldown)
+        self.facts = self._facts()
+        self._write("session-resume" if self._before() else "session-begin", session=self.facts)
+        for names in self.continued.lost if self.continued else ():
+            self._write("attempt-lost", **names)
         write_json(self.folder / "session.json", self.facts)
         point_latest(self.options.results, self.folder)
+        self.progress.start(
+            self.folder,
+            self.catalog,
+            self.left(),
+            done=self.finished,
+            planned=self.planned,
+            most_rest_s=self.rest.most_s,
+        )
+
+    def _take(self) -> None:
+        """The host is this session's, unless nothing is left to be run."""
+        if self.continued is not None and self.cases_done == len(self.plan):
+            self._hold.release()
+        else:
+            self._hold.take(self.options.results)
 
     def _place(self) -> Path:
-        """The folder that receives the session."""
-        return new_folder(self.options.results, self._clock)
+        return self.continued.folder if self.continued else new_folder(self.options.results, self._clock)
 
-    def _facts(self, repositories: set[str]) -> dict[str, Any]:
+    def _before(self) -> Mapping[str, Any]:
+        """What session.json keeps of earlier invocations; empty where there was none."""
+        return self.continued.facts(self._now()) if self.continued else {}
+
+    def _facts(self) -> dict[str, Any]:
+        known = facts_of(
+            options=self.options,
+            executor=self._executor.name,
+            base=self._base,
+            channels=self.probed.channels,
+            repositories=list((self._used or {}).values()),
+            root=self._root,
+        )
         return {
             "schema_version": 1,
             "session": self.folder.name,
             "started_utc": self._now(),
-            "wattwhy": energy_plugin.__version__,
-            "argv": ["pytest", *sys.argv[1:]],
-            "executor": self._executor.name,
-            "base": self._base,
-            "options": self._carried(),
-            "order": {"kind": self.options.order, "seed": self.options.seed},
+            **known,
+            **self._before(),
+            "governor": self._hold.facts(),
             "value": self.value,
-            "planned": len(self.plan),
-            "host": host_facts(),
-            "versions": versions(),
-            "git": git_facts(self._root),
-            "channels": as_facts(self.probed.channels),
-            "simulated": simulated_by(),
-            "catalogue": {name: self.catalog.repositories[name].entry() for name in sorted(repositories)},
+            "planned": self.planned,
             "complete": False,
-            "done": 0,
+            "done": self.finished,
         }
-
-    def _carried(self) -> dict[str, str]:
-        """What was set, with folders as absolute paths."""
-        folders = {
-            "data": self.options.data,
-            "weights": self.options.weights,
-            "sysfs": self.options.sysfs,
-        }
-        checkouts = ",".join(f"{name}={path}" for name, path in self.options.checkout.items())
-        paths = {name: str(path) for name, path in folders.items() if path}
-        return self.options.given | paths | ({"checkout": checkouts} if checkouts else {})
 
     @property
     def value(self) -> str:
         """The column that pytest-benchmark sees; falls to duration where no joules are measured."""
-        if self.options.value != "auto":
-            return self.options.value
-        return "total_energy_joules" if self.probed.direct else "duration_seconds"
+        return value_of(self.options.value, self.probed)
+
+    @property
+    def planned(self) -> int:
+        """Cases of the whole session, with those of earlier invocations that are not selected now."""
+        return self.continued.planned if self.continued else len(self.plan)
+
+    @property
+    def finished(self) -> int:
+        """Cases of the whole session that came to an end."""
+        return self.cases_done - self.undone + (self.continued.beside if self.continued else 0)
 
     # --- cases --------------------------------------------------------------------------------
 
@@ -158,25 +222,44 @@ class Session:
         """Run a case until it succeeds, two failures agree, or the retries are used up.
 
         Raises:
+            GivenUpError: it failed for good in a session that is resumed.
+            DisturbedError: the host is not fit for it, with ``--energy-strict``.
+            ExecutorError: it could not be started, however often that was tried.
             ResultsError: what was measured could not be kept; nothing more may run.
             KeyboardInterrupt: the run was interrupted; its record is in the journal.
         """
-        cooldown = self._cool_down()
         key = self.key(case)
-        earlier: tuple[object, ...] = ()
-        for number in range(1, self.options.retries + 2):
-            record = self._attempt(case, number, key, cooldown)
-            if record.success:
-                break
-            if any(outcome.reason == "interrupted" for outcome in record.outcomes):
-                raise KeyboardInterrupt
-            seen = self._fingerprint(record)
-            if seen == earlier:
-                break
-            earlier = seen
-        self.cases_done += 1
-        self._write_status(case)
+        past = self.continued.past(key) if self.continued else Past()
+        self.progress.begin(self.catalog, case)
+        try:
+            past.refuse_given_up(case.id, self.folder, self.options.retries)
+            cooldown = self._cool_down()
+            self._refuse_disturbed(case, key)
+            setting = self._setting(case, key, cooldown)
+            record = self._runner.until_success(case, self._executor, setting, past, self.options.retries)
+        except (DisturbedError, ExecutorError, GivenUpError) as error:
+            self.undone += not isinstance(error, GivenUpError)
+            self._over(case, success=False)
+            raise
+        self._over(case, success=record.success)
         return record
+
+    def _keep(self, record: Record) -> None:
+        """A record was journalled."""
+        self.done.append(record)
+        self.progress.keep(self.catalog, record)
+
+    def _over(self, case: Case, *, success: bool) -> None:
+        self.cases_done += 1
+        self.progress.over(self.catalog, case, success=success)
+
+    def _refuse_disturbed(self, case: Case, key: str) -> None:
+        """With ``--energy-strict``: run nothing whose numbers would hold others' energy."""
+        nvml = any(meter.name == "nvml" for meter in self.probed.living)
+        gpus = self.options.gpus if nvml else None
+        if self.options.strict and (reasons := disturbances(self._executor, gpus, self._clock)):
+            self._write("case-refused", case_id=case.id, case_key=key, reasons=reasons)
+            raise DisturbedError(f"--energy-strict: {case.id} was not run: {'; '.join(reasons)}")
 
     def admit(self, case: Case, repository: Repository) -> None:
         """Take up a case that was not planned, to be run next, with its catalogue entry."""
@@ -184,7 +267,8 @@ class Session:
         known = {**self.catalog.repositories, repository.name: repository}
         self.catalog = replace(self.catalog, repositories=known)
         entries = {**self.facts["catalogue"], repository.name: repository.entry()}
-        self.facts |= {"planned": len(self.plan), "catalogue": entries}
+        self.facts |= {"planned": self.planned, "catalogue": entries}
+        self.progress.add(self.catalog, case)
         write_json(self.folder / "session.json", self.facts)
 
     def once(self, case: Case, executor: Executor, *, rest: bool) -> Record:
@@ -198,10 +282,11 @@ class Session:
         Raises:
             ResultsError: what was measured could not be kept.
         """
+        self.progress.begin(self.catalog, case)
         cooldown = self._cool_down() if rest else Cooldown(seconds=0.0, reason="no rest before a section")
-        record = self._attempt(case, 1, self.key(case, executor), cooldown, executor)
-        self.cases_done += 1
-        self._write_status(case)
+        setting = self._setting(case, self.key(case, executor), cooldown)
+        record = self._runner.run(case, 1, executor, setting)
+        self._over(case, success=record.success)
         return record
 
     def key(self, case: Case, executor: Executor | None = None) -> str:
@@ -212,56 +297,20 @@ class Session:
         }
         return case.key(sources=sources, base=self._base, executor=(executor or self._executor).name)
 
-    def _attempt(
-        self, case: Case, number: int, key: str, cooldown: Cooldown, executor: Executor | None = None
-    ) -> Record:
-        self._check_space()
-        folder = self.folder / self._experiment_id(case)
-        self._journal.append(
-            "attempt-begin",
-            self._now(),
-            experiment_id=folder.name,
-            case_id=case.id,
-            case_key=key,
-            attempt=number,
-        )
-        for meter in self.probed.living:
-            meter.select(case.id)
-        setting = Setting(
+    def _setting(self, case: Case, key: str, cooldown: Cooldown) -> Setting:
+        """What an attempt must know beside its case."""
+        order = Order(block=case.replicate, index=self.cases_done, **order_of(self.options))
+        return Setting(
             session=self.folder.name,
             case_key=key,
-            order=Order(
-                block=case.replicate,
-                index=self.cases_done,
-                seed=self.options.seed,
-                kind=self.options.order,
-            ),
+            order=order,
             cooldown=cooldown,
-            metrics={
-                f"{p.repository}/{p.model}": self.catalog.model(f"{p.repository}/{p.model}").metrics
-                for p in case.programs
-            },
+            metrics={p.path: self.catalog.model(p.path).metrics for p in case.programs},
             dead=self.probed.dead,
             timeout_s=self.options.timeout,
             baseline=self.rest.held,
+            warmup_s=self.options.warmup,
         )
-        try:
-            with Presence(case.id) as presence:
-                runner, living = executor or self._executor, self.probed.living
-                record = attempt(case, number, runner, living, self._clock, folder, setting)
-            if shared := presence.others():
-                record = replace(record, provenance={**record.provenance, "shared_with": list(shared)})
-            self._journal.append("attempt-end", self._now(), record=record.to_json())
-            write_experiment(folder, record)
-        except OSError as error:
-            raise ResultsError(f"{folder}: {error.strerror}; nothing more is run") from error
-        self.done.append(record)
-        return record
-
-    def _experiment_id(self, case: Case) -> str:
-        names = "+".join(f"{p.repository}_{p.model}" for p in case.programs)
-        number = self._numbers[names] = self._numbers.get(names, 0) + 1
-        return f"{names}_{number:03d}"
 
     def _cool_down(self) -> Cooldown:
         """Let the machine rest; the idle baseline is taken meanwhile."""
@@ -275,109 +324,72 @@ class Session:
         return cooldown
 
     def _note(self, baseline: Baseline) -> None:
-        """Journal what was seen; a baseline of nothing is in the records, with its reason."""
-        if not baseline.levels:
-            return
-        self._journal.append("idle", self._now(), baseline=asdict(baseline))
+        if baseline.levels:  # a baseline of nothing is in the records, with its reason
+            self._write("idle", baseline=asdict(baseline))
 
-    def _fingerprint(self, record: Record) -> tuple[object, ...]:
-        """What two failures must share to count as the same failure."""
-        return tuple((o.reason, o.exit_code, log_tail(self.folder / o.log, 5)) for o in record.outcomes)
-
-    def _check_space(self) -> None:
-        free = shutil.disk_usage(self.folder).free
-        if free < ENOUGH_BYTES:
-            raise ResultsError(
-                f"{self.folder}: only {free / 2**20:.0f} MiB free, {ENOUGH_BYTES / 2**20:.0f} needed for the "
-                "next case; nothing more is run"
-            )
+    def _write(self, event: str, **fields: Any) -> None:
+        assert self._journal is not None, "the session has not begun"
+        self._journal.append(event, self._now(), **fields)
 
     # --- progress and end ---------------------------------------------------------------------
 
     def estimate_s(self, cases: Sequence[Case]) -> float | None:
-        """Seconds these cases are thought to take: the catalogue's guess, scaled by what ran so far."""
-        guesses = [guess_s(self.catalog, case) for case in cases]
-        known = [guess for guess in guesses if guess is not None]
-        spent = [(record.duration_s, guess_s(self.catalog, record.case)) for record in self.done]
-        pairs = [(real, guess) for real, guess in spent if guess]
-        scale = sum(real for real, _ in pairs) / sum(guess for _, guess in pairs) if pairs else 1.0
-        if not guesses:
-            return 0.0
-        if not known:
-            return None
-        mean = sum(known) / len(known)
-        training_s = scale * sum(mean if guess is None else guess for guess in guesses)
-        return self._rest_s() * len(cases) + training_s
+        """Seconds these cases are thought to take, None if nothing is known."""
+        return self.progress.expectation.seconds(self.catalog, cases, self.rest.most_s)
 
-    def _rest_s(self) -> float:
-        """Seconds a cooldown is thought to take: the mean of those that were, else the longest."""
-        spent = [record.cooldown.seconds for record in self.done if record.order.index]
-        return sum(spent) / len(spent) if spent else self.rest.most_s
+    def left(self) -> list[Case]:
+        """The cases that are not over, in their order."""
+        return self.plan[self.cases_done :]
 
     def left_s(self) -> float | None:
         """Seconds until the last case, None if nothing is known."""
-        return self.estimate_s(self.plan[self.cases_done :])
+        return self.estimate_s(self.left())
 
-    def elapsed_s(self) -> float:
-        """Seconds since the session was made."""
-        return time.monotonic() - self._started_s
+    def notes(self) -> list[str]:
+        """For the header: what is resumed, and what was put back on the host."""
+        anew = f"no session in {self.options.results} to resume: this is the first"
+        lines = self.continued.lines() if self.continued else [anew] if self.options.resume else []
+        return [*lines, *self._hold.notes]
 
-    def _write_status(self, case: Case) -> None:
-        failed = sum(not record.success for record in self.done)
-        status: Mapping[str, Any] = {
-            "planned": len(self.plan),
-            "done": self.cases_done,
-            "failed_attempts": failed,
-            "last_case": case.id,
-            "elapsed_s": round(self.elapsed_s(), 1),
-            "left_s": self.left_s(),
-        }
-        write_json(self.folder / "status.json", status)
+    def end_notes(self) -> list[str]:
+        """For the end: attempts that were lost, and what could not be put back."""
+        return [*(self.continued.lost_lines() if self.continued else ()), *self._hold.faults]
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something that no report tells yet."""
+        return bool(self.done or (self.continued and not (self.folder / "report.html").exists()))
 
     def finish(self, exit_code: int) -> None:
         """Write session.json and the summary from the journal; safe when cases are missing."""
-        complete = self.cases_done >= len(self.plan)
+        complete = self.cases_done >= len(self.plan) and self.finished >= self.planned
         idle = self._idle_after(interrupted=exit_code == INTERRUPTED)
-        end = {
-            "complete": complete,
-            "done": self.cases_done,
-            "exit_code": exit_code,
-            "ended_utc": self._now(),
-        }
-        self._journal.append("session-end", self._now(), **end)
-        self._journal.close()
+        end = {"complete": complete, "done": self.finished, "exit_code": exit_code, "ended_utc": self._now()}
+        self._write("session-end", **end)
+        self.progress.end(exit_code)
         write_json(self.folder / "session.json", {**self.facts, "idle": idle, **end})
         self._tabulate()
 
     def _tabulate(self) -> None:
         """Write the summary of all that the journal holds."""
-        write_summary(self.folder, records(self.folder))
+        found = records(self.folder)
+        write_missing(self.folder, found)
+        write_summary(self.folder, found)
 
     def _idle_after(self, *, interrupted: bool) -> list[dict[str, Any]]:
-        """The baselines before and after all cases, the last one taken now."""
-        first = self.rest.first
-        if first is None:
-            return []
-        if first.reason:
-            return [asdict(first)]
-        after = Baseline(name="idle:after", reason="interrupted") if interrupted else self.rest.after()
-        self._note(after)
-        return [asdict(first), asdict(after)]
+        found = self.rest.ends(interrupted=interrupted)
+        for baseline in found[1:]:
+            self._note(baseline)
+        return [asdict(baseline) for baseline in found]
 
     def close(self) -> None:
-        """Release meters and executor; safe at any time."""
+        """Release meters, executor, journal and host; safe at any time."""
         for meter in self._meters:
             meter.close()
         self._executor.close()
+        if self._journal is not None:
+            self._journal.close()
+        self._hold.release()
 
     def _now(self) -> str:
         return self._clock.utc().isoformat()
-
-
-def guess_s(catalog: Catalog, case: Case) -> float | None:
-    """The catalogue's guess for a case: its longest measured program."""
-    guesses = [
-        catalog.model(f"{p.repository}/{p.model}").estimate_s(p.values, p.limit) for p in case.measured
-    ]
-    known = [guess for guess in guesses if guess is not None]
-    return max(known) if known else None

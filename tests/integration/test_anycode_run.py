@@ -293,12 +293,34 @@ def test_two_runs_at_once_are_marked_as_shared(place: Place) -> None:
     first = place.start(*LIGHT, "--name", "long", "--", "sh", "-c", "echo ready; read line")
     assert first.stdout is not None
     assert first.stdout.readline() == "ready\n"
-    second = place.run(*LIGHT, "--name", "short", "--results", "other", "--", "true")
+    second = place.run(
+        *LIGHT, "--name", "short", "--option", "lock=other.lock", "--results", "other", "--", "true"
+    )
     _, errors = first.communicate("\n", timeout=30)
     assert lines_with(second.stderr, "SHARED", "code-long-alone")
     assert lines_with(errors, "SHARED", "code-short-alone")
     shared = records(place.session)[0].provenance["shared_with"]
     assert len(shared) == 1
+
+
+def test_a_second_run_on_a_host_is_refused_with_the_firsts_pid_and_folder(place: Place) -> None:
+    first = place.start(*LIGHT, "--", "sh", "-c", "echo ready; read line")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "ready\n"
+    second = place.run(*LIGHT, "--results", "other", "--", "touch", "ran")
+    assert second.returncode == 125
+    assert lines_with(second.stderr, f"pid {first.pid}", "results in", str(place.session))
+    assert not (place.folder / "ran").exists()
+    assert not (place.folder / "other").exists()
+    first.communicate("\n", timeout=30)
+    assert place.run(*LIGHT, "--", "true").returncode == 0
+
+
+def test_a_run_within_a_run_shares_the_host(place: Place) -> None:
+    inner = [sys.executable, "-m", "energy_plugin", "run", *LIGHT, "--results", "inner", "--", "true"]
+    done = place.run(*LIGHT, "--", *inner)
+    assert done.returncode == 0, done.stderr
+    assert "SHARED" not in done.stderr
 
 
 @pytest.mark.slow

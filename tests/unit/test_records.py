@@ -123,15 +123,6 @@ def test_everything_is_rebuilt_from_the_journal_alone(tmp_path: Path) -> None:
     assert (tmp_path / "summary.parquet").stat().st_size > 0
 
 
-def test_torn_last_line_is_passed_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
-    good = b'{"event":"session-end"}\n'
-    (tmp_path / "journal.jsonl").write_bytes(good + b'{"event":"att')
-    assert [event["event"] for event in read_journal(tmp_path)] == ["session-end"]
-    (tmp_path / "journal.jsonl").write_bytes(b'{"event":\n' + good)
-    with pytest.raises(ResultsError, match="line 1 is damaged"):
-        list(read_journal(tmp_path))
-
-
 def test_journal_in_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="choose another --energy-results"):
         Journal(tmp_path / "gone")

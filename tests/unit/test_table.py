@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,12 +117,26 @@ def test_a_torn_last_line_of_the_journal_is_passed_over(tmp_path: Path) -> None:
     assert source.done == 24
 
 
-def test_damage_within_the_journal_is_an_error(tmp_path: Path) -> None:
+def test_damage_within_the_journal_is_said(tmp_path: Path) -> None:
     session = tables.golden(tmp_path)
-    lines = (session / "journal.jsonl").read_text().splitlines()
-    (session / "journal.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
-    with pytest.raises(InputError, match="line 2 is damaged"):
-        load([session])
+    first, *lines = (session / "journal.jsonl").read_text().splitlines(keepends=True)
+    torn = '{"event":"attempt-end","t_u'  # an event was written behind the tear
+    (session / "journal.jsonl").write_text("".join([first, "{broken\n", torn + lines[0], *lines[1:]]))
+    (source,) = load([session])
+    assert source.done == 24
+    assert source.notes == ("journal.jsonl is damaged in line 2, 3: what it held is missing",)
+
+
+def test_a_resumed_session_is_complete_once_its_last_part_is(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    journal = session / "journal.jsonl"
+    begun = json.loads(journal.read_text().splitlines()[0])
+    resumed = {**begun, "event": "session-resume"}
+    journal.write_text(journal.read_text() + json.dumps(resumed) + "\n")
+    assert not load([session])[0].complete
+    end = {"event": "session-end", "t_utc": "", "complete": True, "exit_code": 0}
+    journal.write_text(journal.read_text() + json.dumps(end) + "\n")
+    assert load([session])[0].complete
 
 
 def test_a_session_that_stopped_early_is_not_complete(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The journal without its bulk: what a resumed session must know of thousands of attempts, at once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from energy_plugin.record.journal import EVENT, head_of, lines, saved
+from energy_plugin.record.record import record_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+END = EVENT + b'"attempt-end"'
+BULK = b',"record":'
+"""What follows in an ``attempt-end`` is left unread."""
+HEAD_BYTES = 4096
+
+
+def heads(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every whole event of a session's journal in order, an ``attempt-end`` without its record.
+
+    Only the last line is read in full: it alone can be torn by a power failure. Damaged lines are as
+    in :func:`~energy_plugin.record.journal.read_journal`.
+
+    Raises:
+        ResultsError: the file cannot be read.
+    """
+    held: tuple[int, bytes] | None = None
+    for number, line in lines(folder):
+        if held is not None:
+            yield from _short(*held)
+        held = (number, line)
+    if held is not None:
+        yield from _whole(*held)
+
+
+def _short(number: int, line: bytes) -> list[dict[str, Any]]:
+    """By its head alone, where it has one."""
+    end = line.find(BULK, 0, HEAD_BYTES) if line.startswith(END) else -1
+    if end < 0 or not line.endswith(b"}}\n"):
+        return _whole(number, line)
+    try:
+        head: dict[str, Any] = json.loads(line[:end] + b"}")
+    except ValueError:
+        return _whole(number, line)
+    return [head] if "case_key" in head else _whole(number, line)
+
+
+def _whole(number: int, line: bytes) -> list[dict[str, Any]]:
+    try:
+        return [_without_bulk(json.loads(line))]
+    except ValueError:
+        return [_without_bulk(event) for event in saved(number, line)]
+
+
+def _without_bulk(event: dict[str, Any]) -> dict[str, Any]:
+    """Of a version whose ``attempt-end`` was nothing but its record the head is made here."""
+    if event["event"] != "attempt-end":
+        return event
+    record = event.pop("record")
+    return event if "case_key" in event else {**event, **head_of(record_from_json(record), "")}
