@@ -36,6 +36,8 @@ LIMITS = {0.2: 2.0, 1.0: 0.5, 5.0: 0.1}
 """Wanted: 95th percentile of our absolute error, in percent, by the window's seconds."""
 WIDTHS = {1.0: 6.0, 5.0: 1.2}
 """Wanted: median half-width of our bracket on constant load, in percent."""
+SENSOR_DUTY, LIMIT_W = 0.25, 700.0
+"""Of the simulated sensor: the share of the time it looks, and the power limit NVML enforces."""
 COUNTERS: dict[str, Counter] = {"integrating": Counter(), "sampling": PESSIMISTIC}
 """What the energy counter sums: the power itself, or its own 25 ms samples of each 100 ms."""
 
@@ -81,10 +83,12 @@ def run_tool(
         )
         environment = {**os.environ, **gpu.install()}
         program = [interpreter, str(Path(gpu_tools.__file__)), name, str(gpu.activity)]
-        with (Path(folder) / "tool.log").open("w+") as log:
-            tool = subprocess.Popen(
+        with (
+            (Path(folder) / "tool.log").open("w+") as log,
+            subprocess.Popen(
                 program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-            )
+            ) as tool,
+        ):
             answers = list(_ask(tool, plan))
             if len(answers) < len(plan):
                 log.seek(0)
@@ -108,9 +112,8 @@ def _ask(
         line = tool.stdout.readline()
         if not line:
             return
-        yield {**json.loads(line), "cell": cell}
+        yield {**json.loads(line), **cell._asdict()}
     tool.stdin.close()
-    tool.wait()
 
 
 def percent(answer: dict[str, Any]) -> float | None:
@@ -144,6 +147,7 @@ class Judged(NamedTuple):
     interval: tuple[float, float]
     inside: float | None
     half_width: float | None
+    inside_part_time: float | None
 
 
 def judge(answers: Sequence[dict[str, Any]]) -> Judged:
@@ -152,6 +156,7 @@ def judge(answers: Sequence[dict[str, Any]]) -> Judged:
     bounded = [a for a in answers if a.get("lo") is not None and a.get("hi") is not None]
     inside = [a["lo"] <= a["truth"] <= a["hi"] for a in bounded]
     widths = [(a["hi"] - a["lo"]) / 2 / a["truth"] * 100 for a in bounded]
+    wide = [a for a in bounded if a["counter"] == "sampling"]
     return Judged(
         n=len(errors),
         missing=len(answers) - len(errors),
@@ -160,7 +165,30 @@ def judge(answers: Sequence[dict[str, Any]]) -> Judged:
         interval=spread95(errors) if errors else (float("nan"), float("nan")),
         inside=sum(inside) / len(inside) if inside else None,
         half_width=statistics.median(widths) if widths else None,
+        inside_part_time=sum(map(in_part_time_bounds, wide)) / len(wide) if wide else None,
     )
+
+
+def in_part_time_bounds(answer: dict[str, Any]) -> bool:
+    """Whether the truth is within the bounds for a counter that may look part of the time only."""
+    from energy_plugin.record.parttime import part_time_bounds
+    from energy_plugin.record.trace import Reading, Window
+
+    window = Window(program="a", name="process", t0_ns=answer["t0_ns"], t1_ns=answer["t1_ns"])
+    reading = Reading(
+        meter="nvml",
+        channel="gpu",
+        window=window,
+        status="measured",
+        joules=answer["joules"],
+        lo_j=answer["lo"],
+        hi_j=answer["hi"],
+        covered_s=window.duration_s,
+    )
+    wide = part_time_bounds(reading, SENSOR_DUTY, IDLE_W, LIMIT_W)
+    assert wide.lo_j is not None
+    assert wide.hi_j is not None
+    return bool(wide.lo_j <= answer["truth"] <= wide.hi_j)
 
 
 def verdicts(table: dict[tuple[Cell, str], Judged]) -> list[str]:
@@ -216,15 +244,16 @@ def markdown(table: dict[tuple[Cell, str], Judged], facts: Sequence[str], said: 
 
 def _rows(table: dict[tuple[Cell, str], Judged]) -> Iterator[str]:
     head = "| load | s | tool | n | no answer | mean error % | p95 of \\|error\\| % [95 % interval] "
-    yield head + "| inside | half-width % |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield head + "| inside | half-width % | inside part-time bounds |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for (cell, tool), j in table.items():
         inside = "" if j.inside is None else f"{j.inside:.1%}"
         width = "" if j.half_width is None else f"{j.half_width:.2f}"
+        part_time = "" if j.inside_part_time is None else f"{j.inside_part_time:.1%}"
         interval = f"[{j.interval[0]:.2f}, {j.interval[1]:.2f}]"
         yield (
             f"| {cell.load} | {cell.duration_s:g} | {tool} | {j.n} | {j.missing} | {j.mean:+.2f} "
-            f"| {j.p95:.2f} {interval} | {inside} | {width} |"
+            f"| {j.p95:.2f} {interval} | {inside} | {width} | {part_time} |"
         )
 
 
@@ -240,7 +269,7 @@ def versions(interpreter: str) -> str:
     ).stdout.strip()
 
 
-def run(options: argparse.Namespace) -> tuple[dict[tuple[Cell, str], Judged], list[dict[str, Any]]]:
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every tool over every cell; a few tools at a time."""
     tools = {"wattwhy": sys.executable}
     if options.peers:
@@ -252,17 +281,17 @@ def run(options: argparse.Namespace) -> tuple[dict[tuple[Cell, str], Judged], li
         jobs += [(name, interpreter, counter, plan) for name, interpreter in tools.items()]
     with ThreadPoolExecutor(options.at_once) as pool:
         results = list(pool.map(lambda job: (job[0], run_tool(*job)), jobs))
+    return [{"tool": name, **answer} for name, answers in results for answer in answers]
+
+
+def tabulate(windows: Sequence[dict[str, Any]]) -> dict[tuple[Cell, str], Judged]:
+    """Each tool in each cell, ours first."""
     found: dict[tuple[Cell, str], list[dict[str, Any]]] = defaultdict(list)
-    raw = []
-    for name, answers in results:
-        for answer in answers:
-            found[answer["cell"], name].append(answer)
-            raw.append(
-                {"tool": name, **{k: v for k, v in answer.items() if k != "cell"}, **answer["cell"]._asdict()}
-            )
-    order = {name: place for place, name in enumerate(tools)}
-    keys = sorted(found, key=lambda key: (key[0].counter, key[0].load, key[0].duration_s, order[key[1]]))
-    return {key: judge(found[key]) for key in keys}, raw
+    for one in windows:
+        found[Cell(one["counter"], one["load"], one["duration_s"]), one["tool"]].append(one)
+    order = list(gpu_tools.TOOLS)
+    keys = sorted(found, key=lambda key: (*key[0], order.index(key[1])))
+    return {key: judge(found[key]) for key in keys}
 
 
 def main() -> int:
@@ -278,14 +307,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=3, help="tools that run at the same time")
     parser.add_argument("--markdown", type=Path, default=None)
-    parser.add_argument("--raw", type=Path, default=None, help="every window as JSON lines")
+    parser.add_argument("--raw", type=Path, default=None, help="keep every window as JSON lines")
+    parser.add_argument("--again", type=Path, default=None, metavar="RAW", help="judge such a file again")
     options = parser.parse_args()
     began = time.monotonic()
-    table, raw = run(options)
+    if options.again:
+        kept = [json.loads(line) for line in options.again.read_text(encoding="utf-8").splitlines()]
+        facts, windows = kept[0]["facts"], kept[1:]
+    else:
+        windows = run(options)
+        facts = [
+            f"seed {options.seed}, {options.phases} windows a cell in random order, {options.at_once} tools "
+            f"at once, {os.cpu_count()} processors, {time.monotonic() - began:.0f} s in all",
+            *(f"peers: {versions(options.peers)}" for _ in range(bool(options.peers))),
+        ]
+    table = tabulate(windows)
+    raw = [{"facts": facts}, *windows]
     facts = [
-        f"seed {options.seed}, {options.phases} windows a cell in random order, {options.at_once} tools "
-        f"at once, {os.cpu_count()} processors, {time.monotonic() - began:.0f} s in all",
-        *(f"peers: {versions(options.peers)}" for _ in range(bool(options.peers))),
+        *facts,
         *(f"{name}: `{tool.call}`" for name, tool in gpu_tools.TOOLS.items()),
     ]
     said = verdicts(table)
