@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.declare.collect import Background, Declaration, Sampling
 from energy_plugin.declare.design import KINDS, Design, checked
+from energy_plugin.declare.pairs import FIGURES, METHODS
 from energy_plugin.errors import FileError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def read_design_file(file: Path) -> dict[str, Declaration]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileError(file, "file", file.name, f"not valid TOML: {error}") from None
     _only(file, "", table, FILE_KEYS)
+    for key in ("name", "title"):
+        _text(file, key, table.get(key, ""))
     blocks = table.get("experiments")
     if not isinstance(blocks, list) or not blocks:
         raise FileError(file, "experiments", blocks, "write at least one [[experiments]] block")
@@ -72,12 +76,22 @@ def _select(file: Path, key: str, block: Mapping[str, Any]) -> tuple[str, ...]:
             raise FileError(file, f"{key}.pairs", block["pairs"], "give either pairs or select, not both")
         return ()
     select = block.get("select")
+    if select is None:
+        raise FileError(file, f"{key}.select", select, 'name models, such as "examples/*", or give pairs')
+    if not isinstance(select, (str, list)):
+        raise FileError(file, f"{key}.select", select, "must be a model or a list of models")
     return _texts(file, f"{key}.select", [select] if isinstance(select, str) else select)
+
+
+def _text(file: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise FileError(file, key, value, "must be a text")
+    return value
 
 
 def _texts(file: Path, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise FileError(file, key, value, "must be a model or a list of models")
+        raise FileError(file, key, value, "must be a list of names")
     return tuple(value)
 
 
@@ -89,8 +103,10 @@ def _design(file: Path, key: str, block: Mapping[str, Any]) -> Design:
     _only(file, f"{key}.design", entry, DESIGN_KEYS)
     if entry.get("kind") not in KINDS:
         raise FileError(file, f"{key}.design.kind", entry.get("kind"), f"must be one of {', '.join(KINDS)}")
-    if isinstance(entry.get("names"), list):
-        entry["names"] = tuple(entry["names"])
+    if "names" in entry:
+        entry["names"] = _texts(file, f"{key}.design.names", entry["names"])
+    if not isinstance(entry.get("default", True), bool):
+        raise FileError(file, f"{key}.design.default", entry["default"], "must be true or false")
     try:
         return checked(Design(**entry))
     except UsageError as error:
@@ -106,8 +122,7 @@ def _pairs(file: Path, key: str, block: Mapping[str, Any]) -> tuple[tuple[str, s
         n = _whole(file, key, entry, "n", 1)
         if n is None:
             raise FileError(file, f"{key}.n", n, "say how many pairs")
-        models = _texts(file, f"{key}.models", entry.get("models", ["*"]))
-        return Sampling(**{**entry, "models": models, "without": tuple(entry.get("without", ())), "n": n})
+        return _sampling(file, key, entry, n)
     if not isinstance(entry, list) or not entry:
         raise FileError(
             file, key, entry, 'must be a list of [a, b], or a table with n and sample = "random" ...'
@@ -116,6 +131,22 @@ def _pairs(file: Path, key: str, block: Mapping[str, Any]) -> tuple[tuple[str, s
         if len(_texts(file, f"{key}[{index}]", pair)) != 2:
             raise FileError(file, f"{key}[{index}]", pair, "must be two models: [a, b]")
     return tuple((a, b) for a, b in entry)
+
+
+def _sampling(file: Path, key: str, entry: Mapping[str, Any], n: int) -> Sampling:
+    lists = {
+        name: _texts(file, f"{key}.{name}", entry.get(name, otherwise))
+        for name, otherwise in {"models": ["*"], "without": []}.items()
+    }
+    budget = entry.get("budget_gib", 1)
+    if not isinstance(budget, (int, float)) or isinstance(budget, bool) or not 0 < budget < math.inf:
+        raise FileError(file, f"{key}.budget_gib", budget, "must be a number above 0")
+    for name, valid in {"sample": METHODS, "figures": FIGURES}.items():
+        if name in entry and entry[name] not in valid:
+            mend = UnknownNameError(f"{name} of pairs", str(entry[name]), valid)
+            raise FileError(file, f"{key}.{name}", entry[name], str(mend))
+    seed = _whole(file, key, entry, "seed", 0) or 0
+    return Sampling(**{**entry, **lists, "n": n, "seed": seed})
 
 
 def _background(file: Path, key: str, block: Mapping[str, Any]) -> Background | None:

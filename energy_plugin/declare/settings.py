@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -42,6 +43,8 @@ EXPERIMENT_KEYS = {
 FOREGROUND_KEYS = {"repo", "model", "mode", "mutate", "hyperparameters", "runs_per_config", "comment"}
 BACKGROUND_KEYS = {"repo", "model", "hyperparameters", "comment"}
 PAIRS_KEYS = {"experiment_name", "description", "concurrent_mode", "model_pairs", "governor", "max_retries"}
+OWN_KEYS = ("experiments", "model_pairs", "experiment_name", "concurrent_mode", "runs_per_config")
+"""What no other kind of JSON file is likely to have."""
 PAIR_KEYS = {"model_a", "model_b", "comment"}
 SIDE_KEYS = {"repo", "model", "hp", "comment"}
 
@@ -83,7 +86,10 @@ def is_settings(file: Path) -> bool:
         table = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return True  # named on the command line and broken: read_settings says what is wrong
-    return isinstance(table, dict) and bool({"experiments", "model_pairs"} & set(table))
+    if not isinstance(table, dict):
+        return False
+    # A field that is nearly one of theirs is a slip, which read_settings names.
+    return any(difflib.get_close_matches(name, OWN_KEYS, n=1, cutoff=0.8) for name in table)
 
 
 class _Reader:
