@@ -34,7 +34,7 @@ class DesignFile(pytest.Module):
         try:
             declarations = self._declarations()
         except EnergyError as error:
-            self.config.stash[STATE].refusal = str(error)
+            self.config.stash[STATE].selection.refusal = str(error)
             return module
         for name, declaration in declarations.items():
             setattr(module, f"test_{name}", _test(declaration))
@@ -46,11 +46,20 @@ class DesignFile(pytest.Module):
         if self.path.suffix == ".json":
             from energy_plugin.declare.settings import read_settings
 
-            state = self.config.stash[STATE]
-            settings = read_settings(self.path, state.catalog)
-            state.wish(settings.wishes, settings.earlier)
+            selection = self.config.stash[STATE].selection
+            settings = read_settings(self.path, selection.catalog)
+            selection.wish(self.path, settings.wishes, settings.earlier)
             return settings.declarations
         return _recorded(self.path)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file that was named declares experiments; of JSON files only the two known forms do."""
+    if path.suffix != ".json":
+        return True
+    from energy_plugin.declare.settings import is_settings
+
+    return is_settings(path)
 
 
 def _recorded(path: Path) -> Mapping[str, Recorded]:

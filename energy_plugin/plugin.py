@@ -57,13 +57,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A design file or a session's journal is a test module when it is named."""
-    ours = file_path.suffix == ".toml" or file_path.name == "journal.jsonl"
-    if ours and parent.session.isinitpath(file_path):
-        from energy_plugin.designfile import DesignFile
+    """A design file, a settings file or a session's journal is a test module when it is named."""
+    ours = file_path.suffix in (".toml", ".json") or file_path.name == "journal.jsonl"
+    if not ours or not parent.session.isinitpath(file_path):
+        return None
+    from energy_plugin.designfile import DesignFile, is_ours
 
-        return DesignFile.from_parent(parent, path=file_path)
-    return None
+    return DesignFile.from_parent(parent, path=file_path) if is_ours(file_path) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -72,20 +72,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marks:
         state = metafunc.config.stash[STATE]
         try:
-            state.parametrize(metafunc, marks)
+            state.selection.parametrize(metafunc, marks)
         except EnergyError as error:
-            state.refusal = str(error)
+            state.selection.refusal = str(error)
             metafunc.parametrize("case", [])
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Seeded random blocks, after every other plugin has chosen; a wrong declaration ends pytest."""
-    state = config.stash[STATE]
-    if state.refusal:
-        # Not raised where it was found: pytest would print it as a collection traceback.
-        raise pytest.UsageError(state.refusal)
-    state.order(items)
+    """Less what ran before, in seeded random blocks, after every other plugin has chosen.
+
+    A wrong declaration ends pytest here.
+    """
+    config.stash[STATE].selection.arrange(items)
 
 
 @pytest.hookimpl(optionalhook=True)

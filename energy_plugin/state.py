@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from energy_plugin.errors import EnergyError, UsageError
+from energy_plugin.selection import Selection, case_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from energy_plugin.declare.case import Case
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from energy_plugin.options import Options
     from energy_plugin.record.record import Record
     from energy_plugin.run.executors.protocols import Executor
+    from energy_plugin.run.past import PastRun
     from energy_plugin.run.session import Session
     from energy_plugin.run.weights import Weights
 
-MARK = "energy_experiments"
 ASK_S = 3600.0
 """Beyond this expected time a plain run shows its plan and wants --energy-yes."""
 EXIT_REPORT = 9
@@ -38,7 +39,7 @@ class State:
     """Options, catalogue and, once cases run, the session.
 
     Attributes:
-        refusal: what is wrong with a declaration; raised as a usage error after collection.
+        selection: the cases that are declared.
         compared_value: column that the benchmarks given to --benchmark-compare hold.
         report: the page, once written.
         lane: measures the sections of the fixture ``joules``, once one was asked for.
@@ -46,81 +47,24 @@ class State:
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
-        self.options = options
+        self.selection = Selection(config, options)
         self.session: Session | None = None
-        self.refusal = ""
         self.compared_value = ""
         self.report: Path | None = None
-        self._catalog: Catalog | None = None
-        self._marks: dict[tuple[str, str, str], Any] = {}
         self._handlers: dict[int, Any] = {}
         self._plugins: list[object] = []
         self.lane: Lane | None = None
         self._only_sections = False
 
-    # --- collection ---------------------------------------------------------------------------
+    @property
+    def options(self) -> Options:
+        """Those of the command line and the ini file, and what a settings file wishes beside them."""
+        return self.selection.options
 
     @property
     def catalog(self) -> Catalog:
-        """Read once, when the first case is declared."""
-        if self._catalog is None:
-            from energy_plugin.declare.catalog import load_catalog
-
-            self._catalog = load_catalog(self.options.images)
-            if self.options.checkout:
-                from energy_plugin.run.checkout import with_checkouts
-
-                self._catalog = with_checkouts(self._catalog, self.options.checkout, self.options.results)
-        return self._catalog
-
-    def parametrize(self, metafunc: pytest.Metafunc, marks: Sequence[pytest.Mark]) -> None:
-        """One parameter ``case`` for every case the marks declare."""
-        from energy_plugin.declare.collect import Defaults, expand
-
-        if "case" not in metafunc.fixturenames:
-            raise UsageError(f"{metafunc.definition.nodeid}: a test with @experiments takes case and measure")
-        given = Defaults(
-            seed=self.options.seed,
-            limit=self.options.limit,
-            mutate=self.options.mutate,
-            runs=self.options.runs,
-            power_limits_w=self.options.power_limit,
-        )
-        cases = [case for mark in marks for case in expand(mark.args[0], self.catalog, given)]
-        found: dict[str, Case] = {}
-        for case in cases:
-            # One id, two cases: designs that differ in what they pass unvaried, or in the row limit.
-            found[case.id if found.get(case.id, case) == case else case.full_id] = case
-        parameters = [pytest.param(c, id=name, marks=self._mark(c)) for name, c in found.items()]
-        metafunc.parametrize("case", parameters)
-
-    def _mark(self, case: Case) -> Any:
-        """One shared mark for each model and mode: building 10,000 costs seconds."""
-        program = case.programs[0]
-        key = (program.repository, program.model, case.mode)
-        if key not in self._marks:
-            self._marks[key] = pytest.mark.energy(repository=key[0], model=key[1], mode=key[2])
-        return self._marks[key]
-
-    def order(self, items: list[pytest.Item]) -> None:
-        """Put the places that cases hold into block order; other tests stay where they are."""
-        self._drop_empty(items)
-        places = [index for index, item in enumerate(items) if case_of(item)]
-        if not places or self.options.order == "declared":
-            return
-        from energy_plugin.declare.order import blocks
-
-        mine = [items[index] for index in places]
-        cases = [case for item in mine if (case := case_of(item))]
-        for place, index in zip(places, blocks(cases, self.options.seed), strict=True):
-            items[place] = mine[index]
-
-    def _drop_empty(self, items: list[pytest.Item]) -> None:
-        """Deselect the placeholder of a declaration without cases (from_options() without options)."""
-        empty = [item for item in items if item.get_closest_marker(MARK) and not case_of(item)]
-        if empty:
-            items[:] = [item for item in items if item not in empty]
-            self.config.hook.pytest_deselected(items=empty)
+        """The repositories that cases may use."""
+        return self.selection.catalog
 
     # --- begin --------------------------------------------------------------------------------
 
@@ -128,14 +72,30 @@ class State:
         """Make the session if there are cases; True stops pytest after showing the plan."""
         cases = [case for item in session.items if (case := case_of(item))]
         if not cases:
+            for line in self.selection.lines():
+                self.write(f"energy: {line}")
             return None
         made = self._session(cases)
-        seconds = made.estimate_s(cases)
-        if self.options.plan or (not self.options.yes and (seconds or 0.0) > ASK_S):
-            return self._show_plan(cases, seconds)
-        self.enter(made)
+        past = self._past(made)
+        try:
+            if self.options.resume:
+                made.look_back()
+                self._deselect_finished(session, made)
+            seconds = made.left_s()
+            if self.options.plan or (not self.options.yes and (seconds or 0.0) > ASK_S):
+                return self._show_plan(made, past)
+            self.enter(made)
+        except BaseException:
+            made.close()
+            raise
         self._show_header(made)
         return None
+
+    def _deselect_finished(self, session: pytest.Session, made: Session) -> None:
+        """What the resumed session holds is not run again; a session with nothing left is no error."""
+        over = [item for item in session.items if (case := case_of(item)) and made.is_finished(case)]
+        self.selection.deselect(session.items, over)
+        session.testscollected = len(session.items) or session.testscollected
 
     def enter(self, made: Session, *, only_sections: bool = False) -> None:
         """Begin *made* and make it the session of this invocation.
@@ -147,7 +107,7 @@ class State:
         self._catch_signals()
         try:
             made.begin(self.compared_value)
-        except EnergyError:
+        except BaseException:  # Ctrl-C, too: the host is to be given back
             made.close()
             raise
         self.session = made
@@ -198,10 +158,32 @@ class State:
         further = self.config.hook.pytest_energy_meters(config=self.config)
         return [*own, *(meter for some in further for meter in some)]
 
-    def _show_plan(self, cases: Sequence[Case], seconds: float | None) -> bool:
-        from energy_plugin.terminal import plan_lines
+    def _past(self, made: Session) -> list[PastRun]:
+        """Runs of earlier sessions in the same results folder, which the new one expects the like of."""
+        from energy_plugin.run.host import simulated_by
+        from energy_plugin.run.past import past_runs
 
-        for line in plan_lines(self.catalog, cases, seconds):
+        given = self.options
+        past = past_runs(given.results, executor=given.executor, simulated=simulated_by())
+        made.progress.expectation.learn_past(self.catalog, past)
+        return past
+
+    def _show_plan(self, made: Session, past: Sequence[PastRun]) -> bool:
+        from energy_plugin.planview import plan_lines
+        from energy_plugin.run.plan import plan_of
+
+        plan = plan_of(
+            made.left(),
+            self.catalog,
+            made.progress.expectation,
+            past,
+            self.options.results,
+            noise=self.options.noise,
+            effect=self.options.effect,
+        )
+        for line in self.selection.lines():
+            self.write(f"energy: {line}")
+        for line in plan_lines(plan, self.options):
             self.write(line)
         if not self.options.plan:
             pytest.exit(
@@ -216,7 +198,7 @@ class State:
 
         models = {(p.repository, p.model) for case in session.plan for p in case.programs}
         folders = {name: self._data_of(name, {m for n, m in models if n == name}) for name, _ in models}
-        for line in header(session, folders):
+        for line in (*(f"energy: {line}" for line in self.selection.lines()), *header(session, folders)):
             self.write(line)
 
     def _data_of(self, name: str, models: set[str]) -> str:
@@ -232,7 +214,7 @@ class State:
 
     def _register(self, session: Session) -> None:
         manager = self.config.pluginmanager
-        self._plugins += [] if self._only_sections else [Progress(self, session)]
+        self._plugins += [] if self._only_sections else [ProgressLines(self, session)]
         if manager.hasplugin("benchmark"):
             from energy_plugin.bench import Guest
 
@@ -292,7 +274,7 @@ class State:
             return exit_code or EXIT_REPORT
         finally:
             self.session.close()
-        due = self.session.done and not self._only_sections
+        due = self.session.due and not self._only_sections
         wanted = self.options.report == "always" or (self.options.report == "auto" and due)
         if wanted and not self._analyse(self.session, interrupted=exit_code == pytest.ExitCode.INTERRUPTED):
             return exit_code or EXIT_REPORT
@@ -356,27 +338,23 @@ class State:
 STATE: pytest.StashKey[State] = pytest.StashKey()
 
 
-class Progress:
-    """Writes how far the session is after each case."""
+class ProgressLines:
+    """One line after each case: how far the session is, and which case is next."""
 
     def __init__(self, state: State, session: Session) -> None:
         self._state = state
         self._session = session
-        self._shown = 0
+        self._shown = session.cases_done
 
-    def pytest_runtest_logfinish(self) -> None:
-        """One line a case, if a case was run since the last one."""
-        from energy_plugin.terminal import progress
-
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """After a case, if it was run or counted; the next one's rest begins at the time told."""
+        result = yield
         if self._session.cases_done > self._shown:
+            from energy_plugin.terminal import progress_line
+
             self._shown = self._session.cases_done
-            self._state.write(progress(self._session))
-
-
-def case_of(item: pytest.Item) -> Case | None:
-    """The case an item runs, None for other tests."""
-    callspec = getattr(item, "callspec", None)
-    case = callspec.params.get("case") if callspec else None
-    if case is None or not item.get_closest_marker("energy"):
-        return None
-    return case  # type: ignore[no-any-return]
+            self._state.write(progress_line(self._session, case_of(nextitem) if nextitem else None))
+        return result

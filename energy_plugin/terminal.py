@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.run.host import host_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from energy_plugin.declare.case import Case
-    from energy_plugin.declare.catalog import Catalog
     from energy_plugin.record.record import Record
     from energy_plugin.record.trace import Channel
     from energy_plugin.run.session import Session
@@ -64,8 +64,10 @@ def header(session: Session, data: dict[str, str]) -> Iterator[str]:
             yield f"energy: {name} is the original in {original['folder']}, {revision(original)}"
     for name, where in sorted(data.items()):
         yield f"energy: data of {name}: {where}"
-    left = span(session.estimate_s(session.plan))
-    yield f"energy: {len(session.plan)} cases, about {left}; results in {session.folder}"
+    for line in session.notes():
+        yield f"energy: {line}"
+    left = session.left()
+    yield f"energy: {len(left)} cases, about {span(session.estimate_s(left))}; results in {session.folder}"
 
 
 def sections_header(session: Session) -> Iterator[str]:
@@ -95,25 +97,35 @@ def channel_lines(channels: Sequence[Channel]) -> Iterator[str]:
         yield f"{meter}: {'; '.join(parts)}"
 
 
-def progress(session: Session) -> str:
-    """How far the session is, and how long it will still take."""
+def progress_line(session: Session, following: Case | None) -> str:
+    """Done of all, failed, when the last one will be over, joules so far, and the case that is next."""
+    progress = session.progress
     done, planned = session.cases_done, len(session.plan)
-    end = "done" if done == planned else f"about {span(session.left_s())} left"
-    return f"energy: {done} of {planned} cases, {span(session.elapsed_s())} so far, {end}"
+    parts = [f"{clock_time(datetime.now())} {done} of {planned} cases"]
+    parts += [f"{progress.failed} failed"] if progress.failed else []
+    parts += [f"{span(progress.elapsed_s())} so far"]
+    if done < planned:
+        left_s = progress.left_s()
+        end = f" until {clock_time(datetime.now() + timedelta(seconds=left_s))}" if left_s is not None else ""
+        parts.append(f"about {span(left_s)} left{end}")
+    else:
+        parts.append("done")
+    parts.append(_energy(progress.energy()))
+    if following is not None:
+        parts.append(f"next {following.id}")
+    return f"energy: {', '.join(parts)}"
 
 
-def plan_lines(catalog: Catalog, cases: Sequence[Case], seconds: float | None) -> Iterator[str]:
-    """The plan by model: cases and expected time."""
-    from energy_plugin.run.session import guess_s
+def clock_time(moment: datetime) -> str:
+    """Local time of day; with the day where it is another one."""
+    return f"{moment:%H:%M:%S}" if moment.date() == datetime.now().date() else f"{moment:%d %b %H:%M}"
 
-    yield f"energy: plan of {len(cases)} cases, about {span(seconds)}"
-    names = ["+".join(f"{p.repository}/{p.model}" for p in case.programs) for case in cases]
-    for name in dict.fromkeys(names):
-        mine = [case for case, own in zip(cases, names, strict=True) if own == name]
-        guesses = [guess_s(catalog, case) for case in mine]
-        known = [guess for guess in guesses if guess is not None]
-        time = span(sum(known)) if len(known) == len(mine) else "an unknown time"
-        yield f"energy:   {name}: {len(mine)} cases, about {time}"
+
+def _energy(energy: Mapping[str, Any]) -> str:
+    if energy["joules"] is None:
+        return "no joules measured"
+    without = f" of a part ({energy['reason']})" if energy["status"] == "partial" and energy["reason"] else ""
+    return f"{joules(energy['joules'])} {energy['status']}{without}"
 
 
 def summary(session: Session) -> Iterator[str]:
@@ -133,4 +145,5 @@ def summary(session: Session) -> Iterator[str]:
         yield f"{name}: {len(good)} of {len(found)} attempts succeeded, {span(seconds)}, {measured}"
     if session.cases_done < len(session.plan):
         yield f"INCOMPLETE: {session.cases_done} of {len(session.plan)} cases"
+    yield from session.end_notes()
     yield f"results: {session.folder}"

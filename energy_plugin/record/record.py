@@ -233,11 +233,10 @@ def total(readings: Iterable[Reading]) -> Total:
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
     """The record that :meth:`Record.to_json` wrote."""
-    case = data["case"]
     return Record(
         **{
             **data,
-            "case": Case(**{**case, "programs": tuple(_program(p) for p in case["programs"])}),
+            "case": case_from_json(data["case"]),
             "outcomes": tuple(_outcome(o) for o in data["outcomes"]),
             "readings": tuple(Reading(**{**r, "window": Window(**r["window"])}) for r in data["readings"]),
             "order": Order(**data["order"]),
@@ -245,6 +244,11 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             "idle": baseline_from_json(data["idle"]) if data.get("idle") else None,
         }
     )
+
+
+def case_from_json(data: Mapping[str, Any]) -> Case:
+    """The case of a record in its plain-JSON form."""
+    return Case(**{**data, "programs": tuple(_program(p) for p in data["programs"])})
 
 
 def _program(data: Mapping[str, Any]) -> Program:

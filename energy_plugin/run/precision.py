@@ -7,7 +7,6 @@ two-sided two-sample t-test, by the noncentral t distribution (``statsmodels.sta
 
 from __future__ import annotations
 
-import csv
 import math
 import statistics
 from collections import defaultdict
@@ -15,28 +14,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from energy_plugin.errors import UsageError
+from energy_plugin.run.past import ENERGIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from energy_plugin.declare.case import Case
+    from energy_plugin.run.past import PastRun
 
 POWER, ALPHA = 0.8, 0.05
 """Chance to find an effect that is there, and to find one that is not (Cohen 1988's convention)."""
-COLUMNS = ("total_energy_joules", "estimate_codecarbon_joules", "duration_seconds")
-"""What noise is taken from, the first that a model's replicates have."""
 MAX_REPLICATES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Spread of replicates of one model (``repository/model+...`` and mode).
+    """Spread of replicates of runs of one kind (models and mode).
 
     Attributes:
         sd: standard deviation of the natural logarithm within treatments.
         freedom: degrees of freedom behind it; 0 for a stated figure.
-        column: what was measured.
+        column: what was measured: the first of :data:`~energy_plugin.run.past.ENERGIES` that replicates have.
     """
 
     sd: float
@@ -56,44 +53,27 @@ def stated(percent: float) -> Noise:
     return Noise(sd=math.log1p(percent / 100))
 
 
-def noise_of(sessions: Iterable[Path]) -> dict[str, Noise]:
-    """Noise by model and mode from the ``summary.csv`` of past sessions, pooled over treatments.
+def noise_of(runs: Iterable[PastRun]) -> dict[str, Noise]:
+    """Noise by models and mode (:func:`~energy_plugin.run.past.name_of`), pooled over treatments.
 
-    Replicates are the same case in the same session; different sessions differ by more than noise.
+    Replicates are runs of one treatment in one session; different sessions differ by more than noise.
     """
-    values: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for session in sessions:
-        for row in _rows(session / "summary.csv"):
-            treatment = (str(session), row["case_id"].rpartition("-r")[0])
-            for column in COLUMNS:
-                if (number := _positive(row.get(column))) is not None:
-                    values[_name(row), column][treatment].append(math.log(number))
-    found: dict[str, Noise] = {}
-    for (name, column), groups in sorted(values.items(), key=lambda item: COLUMNS.index(item[0][1])):
-        noise = _pooled(list(groups.values()), column)
+    values: dict[str, dict[str, dict[tuple[str, ...], list[float]]]] = {}
+    for run in runs:
+        for column, number in run.numbers.items():
+            by_column = values.setdefault(run.name, {}).setdefault(column, defaultdict(list))
+            by_column[run.treatment].append(math.log(number))
+    found = {name: _first(columns) for name, columns in values.items()}
+    return {name: noise for name, noise in found.items() if noise is not None}
+
+
+def _first(columns: Mapping[str, Mapping[tuple[str, ...], Sequence[float]]]) -> Noise | None:
+    """From the first column that has replicates."""
+    for column in ENERGIES:
+        noise = _pooled(list(columns.get(column, {}).values()), column)
         if noise is not None:
-            found.setdefault(name, noise)
-    return found
-
-
-def _rows(file: Path) -> Iterator[dict[str, str]]:
-    if file.is_file():
-        with file.open(newline="", encoding="utf-8") as opened:
-            for row in csv.DictReader(opened):
-                if row.get("training_success") == "True" and row.get("case_id") and row.get("role") == "a":
-                    yield row
-
-
-def _name(row: dict[str, str]) -> str:
-    return f"{row['repository']}/{row['model']} {row['mode']}"
-
-
-def _positive(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 < number < math.inf else None
+            return noise
+    return None
 
 
 def _pooled(groups: Sequence[Sequence[float]], column: str) -> Noise | None:
@@ -103,11 +83,6 @@ def _pooled(groups: Sequence[Sequence[float]], column: str) -> Noise | None:
         return None
     squares = sum(statistics.variance(group) * (len(group) - 1) for group in many)
     return Noise(sd=math.sqrt(squares / freedom), freedom=freedom, column=column) if squares > 0 else None
-
-
-def name_of(case: Case) -> str:
-    """The key of :func:`noise_of` for a case."""
-    return f"{case.programs[0].path} {case.mode}"
 
 
 def detectable_percent(noise: Noise, treated: int, base: int) -> float | None:

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from energy_plugin.errors import UsageError
+from energy_plugin.run.past import session_runs
 from energy_plugin.run.precision import Noise, detectable_percent, noise_of, replicates_for, stated
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def row(
         "model": "mnist",
         "mode": "alone",
         "role": "a",
+        "experiment_id": f"examples_mnist_{treatment}_{replicate}",
+        "timestamp": "2026-11-21T19:00:00+00:00",
         "training_success": "True",
         "case_id": f"examples-mnist-alone-{treatment}-r{replicate}",
         "duration_seconds": seconds,
@@ -49,7 +52,7 @@ def test_noise_is_the_spread_within_treatments_and_not_between_them(tmp_path: Pa
         for epochs in range(1, 41)
         for r in (1, 2, 3)
     ]
-    (noise,) = noise_of([write(tmp_path / "a", rows)]).values()
+    (noise,) = noise_of(session_runs(write(tmp_path / "a", rows))).values()
     assert noise.freedom == 80
     assert noise.sd == pytest.approx(0.05, rel=0.25)
     assert noise.column == "duration_seconds"
@@ -58,20 +61,29 @@ def test_noise_is_the_spread_within_treatments_and_not_between_them(tmp_path: Pa
 def test_noise_between_sessions_is_not_noise_of_replicates(tmp_path: Path) -> None:
     first = write(tmp_path / "a", [row("default", r, 10 * 1.01**r) for r in (1, 2, 3)])
     second = write(tmp_path / "b", [row("default", r, 30 * 1.01**r) for r in (1, 2, 3)])
-    (noise,) = noise_of([first, second]).values()
+    (noise,) = noise_of([*session_runs(first), *session_runs(second)]).values()
     assert noise.sd == pytest.approx(math.log(1.01), rel=0.01)
 
 
 def test_energy_is_taken_before_time_and_failed_runs_are_not_taken(tmp_path: Path) -> None:
     rows = [row("default", r, 10 + r, 100 * 1.1**r) for r in (1, 2, 3)]
     rows.append(row("default", 4, 99, 9999, training_success="False"))
-    (noise,) = noise_of([write(tmp_path / "a", rows)]).values()
+    (noise,) = noise_of(session_runs(write(tmp_path / "a", rows))).values()
     assert noise.column == "total_energy_joules"
     assert noise.sd == pytest.approx(math.log(1.1), rel=0.01)
 
 
 def test_no_noise_where_nothing_was_replicated_or_no_summary_is(tmp_path: Path) -> None:
-    assert noise_of([write(tmp_path / "a", [row("default", 1, 10)]), tmp_path / "none"]) == {}
+    runs = [*session_runs(write(tmp_path / "a", [row("default", 1, 10)])), *session_runs(tmp_path / "none")]
+    assert len(runs) == 1
+    assert noise_of(runs) == {}
+
+
+def test_runs_that_differ_in_what_their_ids_leave_out_are_no_replicates(tmp_path: Path) -> None:
+    rows = [row("default", r, 10 * r, hyperparam_epochs=r, row_limit="") for r in (1, 2, 3)]
+    assert noise_of(session_runs(write(tmp_path / "a", rows))) == {}
+    rows = [row("default", r, 10 * r, hyperparam_epochs=1, row_limit=r) for r in (1, 2, 3)]
+    assert noise_of(session_runs(write(tmp_path / "b", rows))) == {}
 
 
 def test_detectable_effect_is_found_about_as_often_as_said() -> None:
