@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy_plugin.record.baseline import net
-from energy_plugin.record.record import Total, total
+from energy_plugin.record.record import Total, direct, total
 from energy_plugin.terminal import joules
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ def of_window(record: Record, window: str) -> tuple[Total, dict[str, Total]]:
     mine = [reading for reading in record.readings if reading.window.name == window]
     models = sorted({r.meter for r in mine if r.kind == "model"})
     estimates = {m: total(r for r in mine if r.meter == m and r.kind == "model") for m in models}
-    direct = [r for r in mine if r.kind == "direct"]
-    if direct:
-        return total(direct), estimates
+    if read := direct(mine):
+        return total(read), estimates
     # Dead channels have a reading of the whole run only, with the reason.
     return Total(status="unavailable", reason=record.total().reason), estimates
 

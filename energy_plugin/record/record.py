@@ -124,12 +124,12 @@ class Record:
 
     def counted(self, window: str) -> list[Reading]:
         """The readings with joules that make up the total of the windows of that name."""
-        direct = (r for r in self.readings if r.window.name == window and r.kind == "direct")
-        return [r for r in pick(direct) if r.joules is not None and not r.channel.startswith(OVERLAPPING)]
+        read = (r for r in self.readings if r.window.name == window and r.kind == "direct")
+        return [r for r in pick(read) if r.joules is not None and not r.channel.startswith(OVERLAPPING)]
 
     def total(self) -> Total:
         """Energy of the whole attempt by direct meters."""
-        return total(r for r in self.readings if r.window.name == self.whole and r.kind == "direct")
+        return total(direct(r for r in self.readings if r.window.name == self.whole))
 
     def estimates(self) -> dict[str, Total]:
         """Estimator name to its own total."""
@@ -181,6 +181,38 @@ def is_missed(channel: str, reason: str) -> bool:
     return not any(channel.startswith(part) and reason in reasons for part, reasons in ABSENT.items())
 
 
+DEVICES = ("cpu:package:", "cpu:dram:", "gpu:")
+ESTIMATED_ONLY = "estimated-only"
+
+
+def direct(readings: Iterable[Reading]) -> list[Reading]:
+    """The readings of direct meters, and a hole for each device that only a model read.
+
+    A GPU without a believable counter has its power summed, an estimate: that is no part of a measured
+    total, but neither may the total be called measured as if the GPU were not there.
+    """
+    given = list(readings)
+    read = {_place(reading) for reading in given if reading.kind == "direct"}
+    holes = [r for r in given if r.channel.startswith(DEVICES) and _place(r) not in read]
+    return [*(reading for reading in given if reading.kind == "direct"), *map(_hole, holes)]
+
+
+def _hole(reading: Reading) -> Reading:
+    """The reading of a model, as what it is to a total."""
+    return Reading(
+        meter=reading.meter,
+        channel=reading.channel,
+        window=reading.window,
+        status="unavailable",
+        reason=ESTIMATED_ONLY if reading.joules is not None else reading.reason,
+        source=reading.source,
+    )
+
+
+def _place(reading: Reading) -> tuple[str, str | None, str]:
+    return reading.channel, reading.window.program, reading.window.name
+
+
 TRUST: dict[Status, int] = {"measured": 0, "partial": 1, "estimated": 2, "unavailable": 3}
 
 
@@ -192,7 +224,7 @@ def pick(readings: Iterable[Reading]) -> list[Reading]:
     """
     best: dict[tuple[str, str | None, str], Reading] = {}
     for reading in readings:
-        key = (reading.channel, reading.window.program, reading.window.name)
+        key = _place(reading)
         best[key] = min((best.get(key, reading), reading), key=_worth)
     return list(best.values())
 

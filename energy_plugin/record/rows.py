@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.record.baseline import net, net_of
-from energy_plugin.record.record import TRUST, pick, total
+from energy_plugin.record.record import TRUST, direct, pick, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,10 +128,10 @@ def _row(record: Record, outcome: Outcome) -> Row:
 def _energy(record: Record, outcome: Outcome) -> Row:
     """Energy columns of the program's process window; in a pair they hold the whole device."""
     mine = [r for r in record.readings if r.window.name == "process" and _of(r, outcome)]
-    direct = pick(r for r in mine if r.kind == "direct")
-    package = _sum(r for r in direct if r.channel.startswith("cpu:package"))
-    dram = _sum(r for r in direct if r.channel.startswith("cpu:dram"))
-    gpu = _sum(r for r in direct if r.channel.startswith("gpu:"))
+    read = pick(direct(mine))
+    package = _sum(r for r in read if r.channel.startswith("cpu:package"))
+    dram = _sum(r for r in read if r.channel.startswith("cpu:dram"))
+    gpu = _sum(r for r in read if r.channel.startswith("gpu:"))
     whole = record.total()
     return {
         "total_energy_joules": whole.joules,
@@ -142,11 +142,11 @@ def _energy(record: Record, outcome: Outcome) -> Row:
         "energy_cpu_pkg_joules": package,
         "energy_cpu_ram_joules": dram,
         "energy_cpu_total_joules": _add(package, dram),
-        "energy_cpu_status": _status(r for r in direct if r.channel.startswith("cpu:")),
-        "energy_cpu_source": _source(r for r in direct if r.channel.startswith("cpu:")),
+        "energy_cpu_status": _status(r for r in read if r.channel.startswith("cpu:")),
+        "energy_cpu_source": _source(r for r in read if r.channel.startswith("cpu:")),
         "energy_gpu_total_joules": gpu,
-        "energy_gpu_status": _status(r for r in direct if r.channel.startswith("gpu")),
-        "energy_gpu_source": _source(r for r in direct if r.channel.startswith("gpu")),
+        "energy_gpu_status": _status(r for r in read if r.channel.startswith("gpu")),
+        "energy_gpu_source": _source(r for r in read if r.channel.startswith("gpu")),
         **_gauges(record),
         **_wall(record),
         **_above_idle(record),

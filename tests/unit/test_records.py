@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from energy_plugin.record.files import rebuild
 from energy_plugin.record.journal import Journal, read_journal, records
 from energy_plugin.record.marks import read_marks
 from energy_plugin.record.record import record_from_json, total
-from energy_plugin.record.rows import COLUMNS, convergence_epoch
+from energy_plugin.record.rows import COLUMNS, convergence_epoch, rows
 from energy_plugin.record.trace import Channel, Reading, Trace, Window
 from energy_plugin.run.readings import gauges_of
 from tests.golden.make import write
@@ -158,6 +159,26 @@ def test_absent_hardware_leaves_a_total_measured_and_a_lost_channel_does_not(
 def test_gpu_energy_without_a_package_counter_is_a_part_of_the_total() -> None:
     whole = total([reading("gpu:x", 10.0), reading("cpu:package:0", None, "unavailable", "no-event")])
     assert (whole.status, whole.reason) == ("partial", "cpu:package:0 no-event")
+
+
+def test_a_gpu_that_is_only_estimated_is_missed_in_the_total() -> None:
+    summed = replace(reading("gpu:a", 700.0, "estimated"), kind="model", meter="nvml")
+    helper = replace(reading("gpu", 650.0, "estimated"), kind="model", meter="codecarbon")
+    golden = records(GOLDEN)[0]
+    record = replace(golden, readings=(reading("cpu:package:0", 50.0), summed, helper))
+    assert (record.total().joules, record.total().status) == (50.0, "partial")
+    assert record.total().reason == "gpu:a estimated-only"
+    (row,) = rows(record)
+    assert row["energy_gpu_total_joules"] is None
+    assert row["energy_gpu_status"] == "unavailable: gpu:a estimated-only"
+    alone = replace(golden, readings=(summed,))
+    assert (alone.total().joules, alone.total().reason) == (None, "gpu:a estimated-only")
+
+
+def test_a_gpu_that_a_meter_and_a_model_read_is_in_the_total() -> None:
+    model = replace(reading("gpu:a", 700.0, "estimated"), kind="model", meter="other")
+    record = replace(records(GOLDEN)[0], readings=(reading("gpu:a", 690.0), model))
+    assert (record.total().joules, record.total().status) == (690.0, "measured")
 
 
 def test_an_estimate_with_a_missing_part_is_a_part() -> None:
