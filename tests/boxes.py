@@ -12,7 +12,8 @@ from energy_plugin.run import baseimage, images
 from energy_plugin.run.data import DataStore
 from energy_plugin.run.executors.container import Limits
 from energy_plugin.run.executors.docker import DockerExecutor
-from energy_plugin.run.executors.engine import LABEL, owner
+from energy_plugin.run.executors.engine import LABEL
+from energy_plugin.run.executors.owner import owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

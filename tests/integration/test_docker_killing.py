@@ -17,7 +17,8 @@ import pytest
 from energy_plugin.declare.catalog import load_catalog
 from energy_plugin.record.journal import read_journal, records
 from energy_plugin.run import baseimage, images
-from energy_plugin.run.executors.engine import LABEL, owner, sweep
+from energy_plugin.run.executors.engine import LABEL, labels_of, sweep
+from energy_plugin.run.executors.owner import owner
 from tests.engine import private_engine
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def test_container_of_a_killed_session_is_removed_by_the_next_one(
 def test_clean_removes_orphans_and_only_those(
     engine: DockerClient, plain: Base, containers: Callable[[], list[str]], project: Project
 ) -> None:
-    alive = {LABEL: "1", **owner().labels()}
+    alive = {LABEL: "1", **labels_of(owner())}
     dead = alive | {f"{LABEL}.pid": "1", f"{LABEL}.born": "no start time"}
     rebooted = alive | {f"{LABEL}.boot": "another boot"}
     for name, labels in {"ww-alive": alive, "ww-dead": dead, "ww-rebooted": rebooted}.items():

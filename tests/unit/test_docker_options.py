@@ -17,12 +17,13 @@ from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.record.marks import Marks
 from energy_plugin.run.executors import container, engine
 from energy_plugin.run.executors.dockerjob import DockerJob, _epoch_s
-from energy_plugin.run.executors.engine import LABEL, is_orphan, owner
+from energy_plugin.run.executors.engine import LABEL, is_orphan, labels_of
 from energy_plugin.run.executors.hostpath import HostPaths
+from energy_plugin.run.executors.owner import owner
 from energy_plugin.run.executors.protocols import Exit
 from energy_plugin.run.outcome import failure_of
 
-MINE = owner().labels()
+MINE = labels_of(owner())
 
 
 def made(tmp_path: Path, **changes: Any) -> dict[str, Any]:

@@ -106,6 +106,10 @@ class CommandJob(LocalJob):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 
+    def _mark(self) -> str:
+        """None of ours: a mark in our own environment is of a session that runs us."""
+        return ""
+
     def resized(self) -> None:
         """Our terminal has another size now."""
         if self._passing is not None:

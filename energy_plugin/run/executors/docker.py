@@ -13,6 +13,7 @@ from energy_plugin.run.executors import container, engine
 from energy_plugin.run.executors.dockerjob import DockerJob
 from energy_plugin.run.executors.hostpath import HostPaths, host_paths
 from energy_plugin.run.executors.originaljob import RAW, DockerOriginalJob, make_pipe
+from energy_plugin.run.executors.owner import owner
 from energy_plugin.run.logmarks import LogMarks
 from energy_plugin.run.weights import Weights
 
@@ -174,7 +175,7 @@ class DockerExecutor:
         deadline = time.time() + self._limits.deadline_s
         own = {"session": folder.parent.name, "case": folder.name, "deadline": f"{deadline:.0f}"}
         named = {f"{engine.LABEL}.{key}": value for key, value in own.items()}
-        return {engine.LABEL: "1", **named, **engine.owner().labels()}
+        return {engine.LABEL: "1", **named, **engine.labels_of(owner())}
 
     def _facts(self, image: Image) -> dict[str, Any]:
         return {

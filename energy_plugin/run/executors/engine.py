@@ -6,11 +6,11 @@ import os
 import platform
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import UsageError
+from energy_plugin.run.executors.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,34 +102,14 @@ def check_gpus(info: Mapping[str, Any], gpus: Sequence[str]) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """The process a container belongs to; survives as labels when that process does not.
-
-    Attributes:
-        born: start time of the process in clock ticks since boot, against reused process ids.
-        pids: the process-id namespace: from another one, ``pid`` says nothing.
-    """
-
-    pid: str
-    boot: str
-    born: str
-    pids: str
-
-    def labels(self) -> dict[str, str]:
-        """As container labels."""
-        return {
-            f"{LABEL}.pid": self.pid,
-            f"{LABEL}.boot": self.boot,
-            f"{LABEL}.born": self.born,
-            f"{LABEL}.pids": self.pids,
-        }
-
-
-def owner() -> Owner:
-    """This process."""
-    pid = os.getpid()
-    return Owner(pid=str(pid), boot=_boot(), born=_born(str(pid)), pids=_namespace())
+def labels_of(owner: Owner) -> dict[str, str]:
+    """An owner as container labels."""
+    return {
+        f"{LABEL}.pid": owner.pid,
+        f"{LABEL}.boot": owner.boot,
+        f"{LABEL}.born": owner.born,
+        f"{LABEL}.pids": owner.pids,
+    }
 
 
 def is_orphan(labels: Mapping[str, str], now_s: float) -> bool:
@@ -142,11 +122,9 @@ def is_orphan(labels: Mapping[str, str], now_s: float) -> bool:
         labels: the container's.
         now_s: seconds since the epoch.
     """
-    if labels.get(f"{LABEL}.boot") != _boot():
-        return True
-    if labels.get(f"{LABEL}.pids") != _namespace():
-        return now_s > float(labels.get(f"{LABEL}.deadline", "inf"))
-    return _born(labels.get(f"{LABEL}.pid", "")) != labels.get(f"{LABEL}.born")
+    pid, boot, born, pids = (labels.get(f"{LABEL}.{part}", "") for part in ("pid", "boot", "born", "pids"))
+    gone = Owner(pid=pid, boot=boot, born=born, pids=pids).is_gone()
+    return now_s > float(labels.get(f"{LABEL}.deadline", "inf")) if gone is None else gone
 
 
 def sweep(client: DockerClient) -> int:
@@ -164,20 +142,3 @@ def sweep(client: DockerClient) -> int:
                 raise UsageError(f"container {container.short_id} cannot be removed: {error}") from None
             removed += 1
     return removed
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _namespace() -> str:
-    return os.readlink("/proc/self/ns/pid")
-
-
-def _born(pid: str) -> str:
-    """Field 22 of ``/proc/PID/stat``; empty when there is no such process, or only its zombie."""
-    try:
-        after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if after[0] == "Z" else after[19]

@@ -19,7 +19,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run import checkout
-from energy_plugin.run.executors import proctree
+from energy_plugin.run.executors import orphans, proctree
+from energy_plugin.run.executors.keeper import Keeper
+from energy_plugin.run.executors.owner import owner, read_owner
 from energy_plugin.run.executors.protocols import Exit, Used
 from energy_plugin.run.logmarks import LogMarks, pipe_chunks, tee
 from energy_plugin.run.weights import Weights
@@ -52,6 +54,7 @@ class LocalJob:
         self._waiter: threading.Thread | None = None
         self._exit: Exit | None = None
         self._reason = ""
+        self._closed = False
 
     def start(self, on_exit: Callable[[], None]) -> None:
         """Spawn it; a thread waits for its end and stamps the time."""
@@ -119,14 +122,21 @@ class LocalJob:
                 os.killpg(self._process.pid, number)
 
     def close(self) -> Exit:
-        """Wait for the end; what the program left running in its group is killed."""
+        """Wait for the end; what the program left running is killed, wherever it went."""
         now = time.monotonic_ns()
         if self._waiter is None:
             return Exit(code=None, t0_ns=now, t1_ns=now, reason=self._reason or "not-started")
         self._waiter.join()
         self._signal(signal.SIGKILL)
+        if not self._closed and (mark := self._mark()):
+            orphans.end(orphans.within(mark))
+        self._closed = True
         assert self._exit is not None
         return self._exit
+
+    def _mark(self) -> str:
+        """What its processes carry; of a command of the user's own nothing."""
+        return self._env.get(orphans.VARIABLE, "")
 
 
 class OriginalJob(LocalJob):
@@ -178,9 +188,16 @@ class LocalExecutor:
         self._catalog = catalog
         self._data = data
         self._weights = weights or Weights(None)
+        self._mark = str(owner())
+        self._keeper = Keeper(self._mark)
+        self._prepared = 0
 
     def check(self, repositories: Mapping[str, Any]) -> None:
-        """Import the frameworks once: proves they are there and warms the disk cache for all cases."""
+        """Import the frameworks once: proves they are there and warms the disk cache for all cases.
+
+        Programs that a dead session left running are ended.
+        """
+        self.clean()
         for framework in sorted({self._catalog.repositories[name].framework for name in repositories} - {""}):
             done = subprocess.run(
                 [sys.executable, "-c", f"import {framework}"], capture_output=True, text=True, check=False
@@ -192,6 +209,7 @@ class LocalExecutor:
                     "Install it: pip install 'wattwhy[train]'"
                 )
         self._data.check(name for name in repositories if not self._catalog.repositories[name].original)
+        self._keeper.start()
 
     def base(self) -> str:
         """Interpreter and torch version."""
@@ -202,7 +220,8 @@ class LocalExecutor:
         return f"python{platform.python_version()} torch{torch}"
 
     def prepare(self, program: Program, folder: Path, *, go: Path | None = None) -> LocalJob:
-        """Build command line and environment; nothing starts yet."""
+        """Build command line and environment; the program does not start yet."""
+        self._keeper.start()
         repository = self._catalog.repositories[program.repository]
         known = repository.models[program.model].hyperparameters
         name = "training" if program.role == "a" else f"training_{program.role}"
@@ -266,12 +285,20 @@ class LocalExecutor:
         }
         # One thread: two intra-op threads on two busy cores are 5 to 50 times slower.
         env.setdefault("OMP_NUM_THREADS", "1")
-        env |= {"LC_ALL": "C.UTF-8"}
+        env.pop("WATTWHY_GO", None)
+        self._prepared += 1
+        env |= {"LC_ALL": "C.UTF-8", orphans.VARIABLE: f"{self._mark}/{self._prepared}"}
         return env | ({"WATTWHY_GO": str(go)} if go else {})
 
     def clean(self) -> int:
-        """Nothing outlives a local session: jobs end with their process group."""
-        return 0
+        """End the programs of sessions that are dead; how many processes that were."""
+
+        def is_orphan(mark: str) -> bool:
+            session = read_owner(mark)
+            return session is not None and session.is_gone() is True
+
+        return orphans.end(is_orphan)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """End whatever is still running."""
+        self._keeper.close()
