@@ -28,6 +28,13 @@ STATUS_OF = {
 }
 
 
+OF_A_PAIR = {
+    "total_energy_joules": ("shared_energy_joules", "shared_energy_status"),
+    "duration_seconds": ("shared_duration_seconds", ""),
+}
+"""A pair is one test and two rows: compared is what both took together."""
+
+
 class ReplayClock:
     """A timer whose readings differ by exactly the value."""
 
@@ -52,9 +59,11 @@ def carry(record: Record, request: pytest.FixtureRequest, column: str) -> None:
     benchmark.extra_info.update({key: value for key, value in row.items() if value not in (None, "")})
     benchmark.extra_info["value"] = column
     # Without a whole value there is no round: part of the joules would look like an improvement.
-    status = row.get(STATUS_OF.get(column, ""), "measured")
-    if row[column] is not None and status in ("measured", "estimated"):
-        clock.value = float(row[column])
+    held, status = (column, STATUS_OF.get(column, ""))
+    if record.case.mode == "pair":
+        held, status = OF_A_PAIR.get(column, (held, status))
+    if row[held] is not None and row.get(status, "measured") in ("measured", "estimated"):
+        clock.value = float(row[held])
         benchmark.pedantic(lambda: None, rounds=1)
 
 

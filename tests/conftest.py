@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "tests.engine", "tests.boxes"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+LOCKS = Path(tempfile.mkdtemp(prefix="wattwhy-locks-"))
+_lock_numbers = itertools.count(1)
+# Sessions that tests begin are no measurements: they may run beside each other, and beside a real one.
+os.environ["WATTWHY_LOCK"] = str(LOCKS / "host.lock")
 
 IN_CI = os.environ.get("WATTWHY_CI") == "1"
 COUNTED: dict[str, int] = {}
@@ -54,6 +61,17 @@ def pytest_runtest_makereport(
         for name in {mark.name for mark in item.iter_markers()} | {"all"}:
             COUNTED[name] = COUNTED.get(name, 0) + 1
     return report
+
+
+@pytest.fixture(autouse=True)
+def own_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host's lock for each test: what one leaves running keeps no other out."""
+    monkeypatch.setenv("WATTWHY_LOCK", str(LOCKS / f"{next(_lock_numbers)}.lock"))
+
+
+def pytest_unconfigure() -> None:
+    """The locks are the tests' own."""
+    shutil.rmtree(LOCKS, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -109,7 +127,7 @@ better = "higher"
 
 PROGRAM = '''
 """Programs that sleep instead of training; the model's name is what it does."""
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 import contract
 
@@ -171,9 +189,57 @@ def bytes_(training):
     os.write(1, bytes(range(128, 256)))
     raise SystemExit(3)
 
+def work(seconds):
+    """Keep a processor busy."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+def spin(training):
+    """Really works: what a load must be."""
+    training.data_source = "tiny"
+    training.ready()
+    for epoch in range(training.values["epochs"]):
+        work(EPOCH_S)
+        training.epoch(1.0 / (epoch + 1))
+    return {"accuracy": 0.9}
+
+def late(training):
+    """Takes half a second to load."""
+    time.sleep(0.5)
+    return spin(training)
+
+def never(training):
+    """Is never done with loading."""
+    time.sleep(600)
+
+def unready(training):
+    """Ends before it is ready."""
+    raise RuntimeError("no data")
+
+def tired(training):
+    """Works for a second, and then no more."""
+    training.ready()
+    work(1.0)
+    time.sleep(600)
+
+def brood(training):
+    """Leaves processes behind in groups of their own, of which one has no parent any more."""
+    code = "import subprocess, sys, time; subprocess.Popen([sys.executable, *sys.argv[1:]]); time.sleep(0.1)"
+    grand = ["-c", "import time; time.sleep(600)", "grandchild", str(training.output)]
+    subprocess.Popen([sys.executable, "-c", code, *grand], start_new_session=True).wait()
+    subprocess.Popen([sys.executable, *grand], start_new_session=True)
+    return spin(training)
+
+def brood_hang(training):
+    training.values["epochs"] = 0
+    brood(training)
+    time.sleep(600)
+
 contract.resolve_device = lambda name: "cpu"  # without torch
-names = dict(good=train, crash=crash, hang=hang, stubborn=stubborn, garbage=garbage, torn=torn,
-             silent=silent, nan=nan, flaky=flaky, bytes=bytes_, other=train)
+names = dict(spin=spin, late=late, never=never, unready=unready, tired=tired, brood=brood,
+             brood_hang=brood_hang, good=train, crash=crash, hang=hang, stubborn=stubborn, garbage=garbage,
+             torn=torn, silent=silent, nan=nan, flaky=flaky, bytes=bytes_, other=train)
 contract.main(__file__, names)
 '''
 
@@ -184,7 +250,10 @@ folder.mkdir(parents=True)
 (folder / "source.json").write_text("{}")
 """
 
-MODELS = ("good", "crash", "hang", "stubborn", "garbage", "torn", "silent", "nan", "flaky", "bytes", "other")
+MODELS = (
+    *("good", "crash", "hang", "stubborn", "garbage", "torn", "silent", "nan", "flaky", "bytes", "other"),
+    *("spin", "late", "never", "unready", "tired", "brood", "brood_hang"),
+)
 
 
 @pytest.fixture

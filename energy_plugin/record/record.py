@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.declare.case import Case, Program
+from energy_plugin.record.background import BackgroundWork, background_from_json
 from energy_plugin.record.baseline import Baseline, baseline_from_json
 from energy_plugin.record.marks import Epoch
 from energy_plugin.record.trace import Reading, Status, Window
@@ -41,7 +42,10 @@ class Outcome:
     Attributes:
         success: exit code 0, readable events, every final metric of the catalogue present.
         reason: stable code when not: ``exit-code``, ``timeout``, ``events``, ``no-metrics``,
-            ``not-started``, ``interrupted``, ``signal``, ``out-of-memory``, ``no-gpu``, ``engine-lost``.
+            ``not-started``, ``interrupted``, ``signal``, ``out-of-memory``, ``no-gpu``, ``engine-lost``;
+            of a pair ``barrier`` (not ready in time) and ``partner`` (the other one failed); beside a
+            background ``background-died`` and ``background-idle``. Of the last three the training
+            itself may have completed: metrics and energy are kept, but the run does not count.
         log: path of the log relative to the session folder.
         detail: one line for people.
     """
@@ -76,6 +80,7 @@ class Record:
         attempt: counts from 1; a retry has the next number.
         provenance: host, kernel, versions, load before the run, and so on.
         idle: the baseline that held for this attempt; its levels are in the readings.
+        background: what a background training did beside the measured one, None without one.
         simulated: what simulated the hardware, empty where it was real.
     """
 
@@ -93,6 +98,7 @@ class Record:
     executor: str = "local"
     idle: Baseline | None = None
     simulated: str = ""
+    background: BackgroundWork | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -120,7 +126,7 @@ class Record:
     @property
     def whole(self) -> str:
         """Name of the window that holds the whole attempt: of a pair the joint one."""
-        return "joint" if len(self.case.programs) > 1 else "process"
+        return "joint" if len(self.case.measured) > 1 else "process"
 
     def counted(self, window: str) -> list[Reading]:
         """The readings with joules that make up the total of the windows of that name."""
@@ -274,6 +280,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             "order": Order(**data["order"]),
             "cooldown": Cooldown(**data["cooldown"]),
             "idle": baseline_from_json(data["idle"]) if data.get("idle") else None,
+            "background": background_from_json(data["background"]) if data.get("background") else None,
         }
     )
 

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.record.baseline import net, net_of
+from energy_plugin.record.beside import BACKGROUND_COLUMNS, SHARED_COLUMNS, background, own, shared
 from energy_plugin.record.record import TRUST, direct, pick, total
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ COLUMNS = (
     "experiment_source", "num_mutated_params", "mutated_param", "hyperparams_passed",
     "case_id", "case_key", "attempt", "replicate", "block", "order_index", "order_seed",
     "cooldown_seconds", "cooldown_reason", "gpu_power_limit_watts",
-    "bg_repository", "bg_model", "bg_note", "bg_log_directory", "shared_with", "simulated",
-    "schema_version",
+    *SHARED_COLUMNS, *BACKGROUND_COLUMNS, "shared_with", "simulated", "schema_version",
 )  # fmt: skip
 """Fixed columns of summary.csv; ``hyperparam_*`` and ``perf_*`` follow as the session has them."""
 
@@ -68,8 +68,7 @@ def table(records: Iterable[Record]) -> tuple[list[str], list[Row]]:
 
 
 def _row(record: Record, outcome: Outcome) -> Row:
-    program = outcome.program
-    load = next((p for p in record.case.programs if p.role == "load"), None)
+    program, whole = outcome.program, _energy(record)
     process, training = outcome.window("process"), outcome.window("training")
     return {
         "experiment_id": record.experiment_id,
@@ -85,7 +84,7 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "training_duration_seconds": training.duration_s if training else None,
         "retries": record.attempt - 1,
         "error_message": "" if outcome.success else f"{outcome.reason}: {outcome.detail}",
-        **_energy(record, outcome),
+        **own(record, whole),
         **_per_epoch(record, outcome),
         "cpu_time_seconds": outcome.cpu_s,
         "memory_peak_bytes": outcome.memory_peak_bytes,
@@ -113,10 +112,8 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "cooldown_seconds": record.cooldown.seconds,
         "cooldown_reason": record.cooldown.reason,
         "gpu_power_limit_watts": record.case.power_limit_w,
-        "bg_repository": load.repository if load else "",
-        "bg_model": load.model if load else "",
-        "bg_note": "",
-        "bg_log_directory": f"{record.experiment_id}/background_logs" if load else "",
+        **shared(record, outcome, whole),
+        **background(record),
         "shared_with": "; ".join(record.provenance.get("shared_with", ())),
         "simulated": record.simulated,
         "schema_version": record.schema_version,
@@ -125,9 +122,9 @@ def _row(record: Record, outcome: Outcome) -> Row:
     }
 
 
-def _energy(record: Record, outcome: Outcome) -> Row:
-    """Energy columns of the program's process window; in a pair they hold the whole device."""
-    mine = [r for r in record.readings if r.window.name == "process" and _of(r, outcome)]
+def _energy(record: Record) -> Row:
+    """Energy columns of the whole attempt: the process window, of a pair the joint one."""
+    mine = [r for r in record.readings if r.window.name == record.whole]
     read = pick(direct(mine))
     package = _sum(r for r in read if r.channel.startswith("cpu:package"))
     dram = _sum(r for r in read if r.channel.startswith("cpu:dram"))
@@ -211,7 +208,7 @@ def _gauges(record: Record) -> Row:
 def _per_epoch(record: Record, outcome: Outcome) -> Row:
     count = len(outcome.epochs)
     training = outcome.window("training")
-    energy = record.total().joules
+    energy = record.total().joules if len(record.outcomes) == 1 else None  # of a pair it is both's
     return {
         "energy_per_epoch": energy / count if count and energy is not None else None,
         "time_per_epoch": training.duration_s / count if count and training else None,
@@ -226,10 +223,6 @@ def convergence_epoch(losses: list[float | None]) -> int | None:
         return None
     target = known[0] - CONVERGED_SHARE * (known[0] - min(known))
     return next(index for index, loss in enumerate(known, start=1) if loss <= target)
-
-
-def _of(reading: Reading, outcome: Outcome) -> bool:
-    return reading.window.program in (None, outcome.program.role)
 
 
 def _sum(readings: Iterable[Reading]) -> float | None:
@@ -262,8 +255,11 @@ def _estimates(by_name: Mapping[str, Total]) -> Row:
 
 
 def experiment(record: Record) -> dict[str, Any]:
-    """experiment.json: the published study's keys for the first program, then the whole record."""
-    row = _row(record, record.outcomes[0])
+    """experiment.json: the published study's keys, then the whole record.
+
+    Energy and duration are of the whole attempt, the rest of the first program.
+    """
+    row = _energy(record)
     energy = {
         "cpu_energy_pkg_joules": row["energy_cpu_pkg_joules"],
         "cpu_energy_ram_joules": row["energy_cpu_ram_joules"],
@@ -291,7 +287,7 @@ def experiment(record: Record) -> dict[str, Any]:
         "repository": first.program.repository,
         "model": first.program.model,
         "hyperparameters": dict(first.program.values),
-        "duration_seconds": row["duration_seconds"],
+        "duration_seconds": record.duration_s,
         "energy_metrics": energy,
         "performance_metrics": dict(first.metrics),
         "training_success": record.success,

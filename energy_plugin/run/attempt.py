@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from energy_plugin.errors import ExecutorError
+from energy_plugin.errors import EnergyError
 from energy_plugin.record.marks import read_marks
 from energy_plugin.record.record import Cooldown, Order, Outcome, Record
 from energy_plugin.record.trace import Window
 from energy_plugin.record.tracefile import write_traces
+from energy_plugin.run.barrier import Barrier
+from energy_plugin.run.course import Parts, run
 from energy_plugin.run.host import before_run, simulated_by
-from energy_plugin.run.outcome import outcome_of
+from energy_plugin.run.load import Load
+from energy_plugin.run.outcome import outcome_of, together, under_load
 from energy_plugin.run.readings import gauges_of, joint_window, readings_of
-from energy_plugin.run.usage import LoadWatch, UsageSampler, foreign, sees_host_pids
+from energy_plugin.run.usage import UsageSampler, foreign, sees_host_pids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from energy_plugin.clock import Clock
-    from energy_plugin.declare.case import Case
+    from energy_plugin.declare.case import Case, Role
     from energy_plugin.meters.protocols import GpuProcess, Meter
+    from energy_plugin.record.background import BackgroundWork
     from energy_plugin.record.baseline import Baseline
     from energy_plugin.record.trace import Channel
+    from energy_plugin.run.course import Watched
     from energy_plugin.run.executors.protocols import Executor, Exit, Job
+    from energy_plugin.run.usage import Gap
 
+READY_S = 600.0
 STEP_S = 1.0
 """The wall clock was set when it moved by this much more or less than CLOCK_MONOTONIC."""
 
@@ -40,6 +46,8 @@ class Setting:
         dead: channels that cannot be read here; each becomes an ``unavailable`` reading.
         timeout_s: end the programs after this, 0 never.
         baseline: idle power of the channels; None leaves each reading that of its own edges.
+        ready_s: how long the programs of a pair, or a background, may take to load everything.
+        warmup_s: let a background train so long before the measured program starts.
     """
 
     session: str
@@ -50,21 +58,8 @@ class Setting:
     dead: tuple[Channel, ...] = ()
     timeout_s: float = 0.0
     baseline: Baseline | None = None
-
-
-class _Watched(NamedTuple):
-    """What was seen beside the programs' own exits.
-
-    Attributes:
-        before: span with nothing running before the first start. ``after``: the same after the end.
-        span_ns: when the meters were armed, opened and closed.
-        cpu_load: share of the processors others took in ``before``.
-    """
-
-    before: Window | None
-    after: Window | None
-    span_ns: tuple[int, int, int]
-    cpu_load: float | None
+    ready_s: float = READY_S
+    warmup_s: float = 0.0
 
 
 def attempt(
@@ -87,16 +82,20 @@ def attempt(
     folder.mkdir(parents=True, exist_ok=True)
     started, began_ns = clock.utc(), clock.now_ns()
     provenance = before_run()
-    jobs = [executor.prepare(program, folder) for program in case.programs]
-    sampler = UsageSampler(case.programs, jobs, clock)
-    watched = _run(jobs, meters, sampler, clock, setting.timeout_s)
-    exits = [job.close() for job in jobs]
-    traces = [trace for meter in meters for trace in meter.stop()]
-    seen = [process for meter in meters for process in getattr(meter, "processes", list)()]
-    outcomes = _outcomes(case, jobs, exits, sampler, setting)
+    parts = _prepare(case, executor, folder, clock, setting)
+    sampler = _sampler(case, parts, clock)
+    watched = run(parts, meters, sampler, clock)
+    exits = {role: job.close() for role, job in parts.jobs.items()}
+    armed = meters if watched.span_ns[0] else ()
+    traces = [trace for meter in armed for trace in meter.stop()]
+    seen = [process for meter in armed for process in getattr(meter, "processes", list)()]
+    outcomes = together(_outcomes(case, parts, exits, sampler.gaps(), setting))
+    work = _work(parts, outcomes, sampler, seen)
+    outcomes = under_load(outcomes, work.flag) if work else outcomes
     (folder / "energy").mkdir(exist_ok=True)
     write_traces(folder / "energy" / "trace.csv", [*traces, *sampler.traces(seen)])
-    provenance |= _beside(watched, seen if _has_witness(meters) else None, sampler)
+    provenance |= _beside(watched, seen if _has_witness(armed) else None, sampler, parts.load)
+    provenance |= parts.barrier.facts(outcomes) if parts.barrier else {}
     elapsed_s = (clock.now_ns() - began_ns) / 1e9
     return Record(
         experiment_id=folder.name,
@@ -107,7 +106,12 @@ def attempt(
         started_utc=started.isoformat(),
         outcomes=outcomes,
         readings=readings_of(
-            traces, outcomes, (watched.before, watched.after), setting.dead, setting.baseline
+            traces,
+            outcomes,
+            (watched.before, watched.after),
+            setting.dead,
+            setting.baseline,
+            tail=work is None,
         ),
         order=setting.order,
         cooldown=setting.cooldown,
@@ -115,85 +119,64 @@ def attempt(
             **provenance,
             **_clock_step((clock.utc() - started).total_seconds() - elapsed_s),
             "gpu_gauges": gauges_of(traces, joint_window(outcomes)),
-            "programs": [dict(exit_.detail) for exit_ in exits],
+            "programs": [dict(exit_.detail) for exit_ in exits.values()],
         },
         executor=executor.name,
         idle=setting.baseline,
+        background=work,
         simulated=simulated_by(),
     )
 
 
-def _run(
-    jobs: Sequence[Job], meters: Sequence[Meter], sampler: UsageSampler, clock: Clock, timeout_s: float
-) -> _Watched:
-    """Arm the meters, idle, open them, start and await the programs, close the meters."""
-    before, load = None, None
-    armed_ns = open_ns = clock.now_ns()
+def _prepare(case: Case, executor: Executor, folder: Path, clock: Clock, setting: Setting) -> Parts:
+    """Create everything; where one cannot be, what was created is released again."""
+    pair = case.mode == "pair"
+    barrier = Barrier(folder, clock, setting.ready_s) if pair else None
+    behind = next((program for program in case.programs if program.role == "load"), None)
+    jobs: dict[Role, Job] = {}
     try:
-        for meter in meters:
-            meter.start()
-        before, load = _idle_before(meters, clock)
-        for meter in meters:
-            meter.edge("open")
-        open_ns = clock.now_ns()
-        sampler.start()
-        _start_and_wait(jobs, clock, timeout_s)
-    except KeyboardInterrupt:
-        _kill(jobs, "interrupted")
-    except ExecutorError as error:
-        _kill(jobs, f"not-started: {error}")
-    close_ns = clock.now_ns()
-    for meter in meters:
-        meter.edge("close")
-    sampler.stop()
-    after = _rest(max((meter.tail_s for meter in meters), default=0.0), "idle:after", clock)
-    return _Watched(before, after, (armed_ns, open_ns, close_ns), load)
+        for program in case.measured:
+            go = barrier.go if barrier else None
+            jobs[program.role] = executor.prepare(program, folder, go=go)
+    except EnergyError:
+        for job in jobs.values():
+            job.close()
+        raise
+    return Parts(
+        jobs=jobs,
+        barrier=barrier,
+        load=Load(executor, behind, folder, clock) if behind else None,
+        timeout_s=setting.timeout_s,
+        warmup_s=setting.warmup_s,
+        ready_s=setting.ready_s,
+    )
 
 
-def _idle_before(meters: Sequence[Meter], clock: Clock) -> tuple[Window | None, float | None]:
-    """Let polling meters see the machine at rest, and what others take meanwhile."""
-    watch = LoadWatch(clock)
-    window = _rest(max((meter.lead_s for meter in meters), default=0.0), "idle:before", clock)
-    return window, watch.share() if window else None
+def _sampler(case: Case, parts: Parts, clock: Clock) -> UsageSampler:
+    loads = [parts.load] if parts.load else []
+    programs = [*case.measured, *(load.program for load in loads)]
+    return UsageSampler(programs, [*parts.jobs.values(), *loads], clock)
 
 
-def _rest(seconds: float, name: str, clock: Clock) -> Window | None:
-    """Wait; None where nobody wants to see it."""
-    if not seconds:
+def _work(
+    parts: Parts, outcomes: Sequence[Outcome], sampler: UsageSampler, seen: Sequence[GpuProcess]
+) -> BackgroundWork | None:
+    """What the background did in the window of the measured program."""
+    if parts.load is None:
         return None
-    t0_ns = clock.now_ns()
-    clock.sleep(seconds)
-    return Window(program=None, name=name, t0_ns=t0_ns, t1_ns=clock.now_ns())
-
-
-def _start_and_wait(jobs: Sequence[Job], clock: Clock, timeout_s: float) -> None:
-    ended = threading.Event()
-    allowed_ns = round(timeout_s * 1e9)
-    for job in jobs:
-        job.start(ended.set)
-    deadline_ns = clock.now_ns() + allowed_ns if allowed_ns else None
-    while any(job.poll() is None for job in jobs):
-        left_s = (deadline_ns - clock.now_ns()) / 1e9 if deadline_ns else None
-        if left_s is not None and left_s <= 0:
-            _kill(jobs, "timeout")
-            return
-        ended.wait(left_s)
-        ended.clear()
-
-
-def _kill(jobs: Sequence[Job], reason: str) -> None:
-    for job in jobs:
-        if job.poll() is None:
-            job.kill(reason)
+    window = joint_window(outcomes) or Window(program=None, name="none", t0_ns=0, t1_ns=0)
+    return parts.load.report(window.t0_ns, window.t1_ns, sampler.spent("load", seen))
 
 
 def _outcomes(
-    case: Case, jobs: Sequence[Job], exits: Sequence[Exit], sampler: UsageSampler, setting: Setting
+    case: Case, parts: Parts, exits: Mapping[Role, Exit], gaps: Sequence[Gap], setting: Setting
 ) -> tuple[Outcome, ...]:
-    gaps = sampler.gaps()
+    jobs, wanted, timeout_s = parts.jobs, setting.metrics, setting.timeout_s
     return tuple(
-        outcome_of(program, exit_, read_marks(job.events), job.log, setting.metrics, setting.timeout_s, gaps)
-        for program, job, exit_ in zip(case.programs, jobs, exits, strict=True)
+        outcome_of(
+            p, exits[p.role], read_marks(jobs[p.role].events), jobs[p.role].log, wanted, timeout_s, gaps
+        )
+        for p in case.measured
     )
 
 
@@ -201,13 +184,16 @@ def _has_witness(meters: Sequence[Meter]) -> bool:
     return any(getattr(meter, "witness", False) for meter in meters)
 
 
-def _beside(watched: _Watched, seen: Sequence[GpuProcess] | None, sampler: UsageSampler) -> dict[str, Any]:
+def _beside(
+    watched: Watched, seen: Sequence[GpuProcess] | None, sampler: UsageSampler, load: Load | None
+) -> dict[str, Any]:
     """Who else was there, for the record's provenance; a key is absent where nobody can tell."""
     facts: dict[str, Any] = {}
     if watched.cpu_load is not None:
         facts["cpu_load_before"] = watched.cpu_load
-    if seen is not None:
-        host_pids = sees_host_pids()
+    host_pids = sees_host_pids()
+    # Where a program cannot be told by its id, a background that was there before looks like a stranger.
+    if seen is not None and (host_pids or load is None):
         facts["foreign_gpu_processes"] = foreign(seen, sampler.pids(), watched.span_ns, host_pids=host_pids)
         facts["host_pids"] = host_pids
     gaps = sampler.gaps()

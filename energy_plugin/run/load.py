@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from energy_plugin.errors import ExecutorError
+from energy_plugin.errors import BackgroundError, EnergyError
+from energy_plugin.record.background import BackgroundRun, BackgroundWork
 from energy_plugin.record.marks import read_marks
 from energy_plugin.run.executors.protocols import Usable, Used
+from energy_plugin.run.working import grown, mean_of, worked_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from energy_plugin.clock import Clock
     from energy_plugin.declare.case import Program
-    from energy_plugin.run.executors.protocols import Executor, Job
+    from energy_plugin.run.executors.protocols import Executor, Exit, Job
+    from energy_plugin.run.usage import Points
 
 FOLDER = "background_logs"
-READY_S = 600.0
-"""A background that is not ready to train after this never will be."""
 POLL_S = 0.05
 MAX_FAILURES = 2
 """So many failed runs of a restarted background end it: a third would fail the same way."""
-LEAST_ALIVE = 0.95
-"""Share of the window a background must have been running; starts of the next run take the rest."""
-LEAST_CPU = 0.05
-"""Processors' worth of time (or, of a GPU, percent / 100) below which a background idled."""
+LEAST_SHARE = 0.9
+"""Of the window, in which a background must have been running, and working: its restarts take the rest."""
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class _Run:
     t0_ns: int
     t1_ns: int | None = None
     code: int | None = None
+    cpu_s: float | None = None
 
 
 class Load:
@@ -45,6 +46,9 @@ class Load:
     A ``restart`` program is started again at once whenever it completes, the next run being prepared
     while one is going on; an ``endless`` one that ends has died. Each run has its own folder below
     ``background_logs``. It can be sampled like a job: what its runs used adds up.
+
+    Attributes:
+        died: why it runs no more though nobody stopped it; empty while it does.
     """
 
     def __init__(self, executor: Executor, program: Program, folder: Path, clock: Clock) -> None:
@@ -57,8 +61,8 @@ class Load:
         self._next: Job | None = None
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._earlier = Used(source="", cpu_s=0.0, memory_bytes=0)
-        self._latest = self._earlier
+        self._ready_ns: int | None = None
+        self._source = ""
 
     # --- start and end ------------------------------------------------------------------------
 
@@ -72,29 +76,28 @@ class Load:
         self._thread = threading.Thread(target=self._keep, name="energy-load", daemon=True)
         self._thread.start()
 
-    def warm(self, seconds: float) -> None:
-        """Wait until the first run has loaded everything, then *seconds* more of work.
+    def warm(self, seconds: float, ready_s: float) -> None:
+        """Wait until it has loaded everything, *ready_s* at most, then for *seconds* more of work.
 
         Raises:
-            ExecutorError: it ended or died meanwhile, or is not ready after ten minutes.
+            BackgroundError: it died meanwhile, or was not ready in time.
         """
-        deadline_ns = self._clock.now_ns() + int(READY_S * 1e9)
-        while not self._is_ready():
+        deadline_ns = self._clock.now_ns() + int(ready_s * 1e9)
+        while self._ready_ns is None:
             self._refuse_dead()
             if self._clock.now_ns() > deadline_ns:
-                raise ExecutorError(f"the background {self.program.path} is not ready after {READY_S:g} s")
+                raise BackgroundError(f"{self.program.path} was not ready after {ready_s:g} s")
             self._clock.sleep(POLL_S)
+            marks = [read_marks(run.job.events).ready_ns for run in list(self._runs)]
+            self._ready_ns = next((t_ns for t_ns in marks if t_ns is not None), None)
         end_ns = self._clock.now_ns() + int(seconds * 1e9)
         while (left_ns := end_ns - self._clock.now_ns()) > 0:
-            self._clock.sleep(min(0.5, left_ns / 1e9))
+            self._clock.sleep(min(POLL_S, left_ns / 1e9))
             self._refuse_dead()
-
-    def _is_ready(self) -> bool:
-        return any(read_marks(run.job.events).ready_ns is not None for run in list(self._runs))
 
     def _refuse_dead(self) -> None:
         if self.died:
-            raise ExecutorError(f"the background {self.program.path} died in its warm-up: {self.died}")
+            raise BackgroundError(f"{self.program.path} in its warm-up: {self.died}")
 
     def stop(self) -> None:
         """End it with its whole process tree; safe without start and twice."""
@@ -115,7 +118,7 @@ class Load:
         try:
             while not self._ending.is_set() and not self.died:
                 self._run_once()
-        except ExecutorError as error:
+        except (EnergyError, OSError) as error:
             self.died = self.died or str(error)
 
     def _run_once(self) -> None:
@@ -134,8 +137,8 @@ class Load:
             ended.wait()
         finally:
             exit_ = job.close()
+            run.cpu_s = _more(run.cpu_s, exit_.cpu_s)
             run.t1_ns, run.code = exit_.t1_ns, exit_.code
-            self._earlier = self._latest
         self._judge(run)
 
     def _judge(self, run: _Run) -> None:
@@ -143,7 +146,7 @@ class Load:
             return
         failures = sum(one.code != 0 for one in self._runs)
         if self.program.loop == "endless":
-            self.died = f"ended with code {run.code} though it was told never to end"
+            self.died = f"it ended with code {run.code} though it was told never to end"
         elif failures >= MAX_FAILURES:
             self.died = f"{failures} of {len(self._runs)} runs failed, the last with code {run.code}"
 
@@ -154,73 +157,80 @@ class Load:
 
     # --- what it does, for the usage sampler ----------------------------------------------------
 
-    def poll(self) -> None:
-        """It goes on: never an exit."""
+    def poll(self) -> Exit | None:
+        """It goes on until it is stopped: never an exit."""
+        return None
 
     def used(self) -> Used | None:
-        """All its runs so far together."""
-        run = next((run for run in reversed(self._runs) if run.t1_ns is None), None)
-        now = run.job.used() if run is not None and isinstance(run.job, Usable) else None
-        if now is None:
-            return self._latest if self._latest.source else None
-        self._latest = Used(
-            source=now.source,
-            cpu_s=(self._earlier.cpu_s or 0.0) + (now.cpu_s or 0.0),
-            memory_bytes=now.memory_bytes,
-            pids=self._earlier.pids | now.pids,
+        """All its runs so far together; None where that is not to be had."""
+        run = self._runs[-1] if self._runs else None
+        now = run.job.used() if run and run.t1_ns is None and isinstance(run.job, Usable) else None
+        if run is not None and now is not None:
+            self._source = now.source
+            run.cpu_s = _more(run.cpu_s, now.cpu_s)
+        if not self._source:
+            return None
+        known = [one.cpu_s for one in list(self._runs) if one.cpu_s is not None]
+        return Used(
+            source=self._source,
+            cpu_s=sum(known) if known else None,
+            memory_bytes=now.memory_bytes if now else None,
+            pids=now.pids if now else frozenset(),
         )
-        return self._latest
 
     # --- the proof; after stop ------------------------------------------------------------------
 
-    def report(
-        self, t0_ns: int, t1_ns: int, cpu_s: float | None, gpu_percent: float | None
-    ) -> dict[str, Any]:
-        """What it did in the measured window, and ``flag``: empty, or why the run does not count.
+    def report(self, t0_ns: int, t1_ns: int, spent: Mapping[str, Points]) -> BackgroundWork:
+        """What it did in the measured window.
 
         Args:
             t0_ns: CLOCK_MONOTONIC of the window's begin.
-            t1_ns: CLOCK_MONOTONIC of the window's end.
-            cpu_s: processor seconds its processes took in the window, None where unknown.
-            gpu_percent: mean utilisation of its processes in the window, None where unknown.
+            t1_ns: of its end.
+            spent: its gauges ``cpu_time_s`` and ``gpu_sm_percent``, as far as they were seen.
         """
-        seconds = (t1_ns - t0_ns) / 1e9
-        alive_s = sum(self._inside(run.t0_ns, run.t1_ns or t1_ns, t0_ns, t1_ns) for run in self._runs)
+        cpu, gpu = spent.get("cpu_time_s", ()), spent.get("gpu_sm_percent", ())
         marks = [read_marks(run.job.events) for run in self._runs]
-        epochs = sum(t0_ns <= epoch.t1_ns <= t1_ns for mark in marks for epoch in mark.epochs)
-        facts = {
-            "model": self.program.path,
-            "loop": self.program.loop,
-            "alive_s": alive_s,
-            "epochs": epochs,
-            "cpu_s": cpu_s,
-            "gpu_percent": gpu_percent,
-            "runs": [
-                {
-                    "code": run.code,
-                    "t0_ns": run.t0_ns,
-                    "t1_ns": run.t1_ns,
-                    "epochs": len(mark.epochs),
-                    "log": str(run.job.log.relative_to(self._folder.parent)),
-                }
+        work = BackgroundWork(
+            loop=self.program.loop,
+            warmup_s=max(0, t0_ns - self._ready_ns) / 1e9 if self._ready_ns is not None else 0.0,
+            window_s=(t1_ns - t0_ns) / 1e9,
+            alive_s=sum(_common_s(run, t0_ns, t1_ns) for run in self._runs),
+            worked_s=worked_s(cpu, gpu, t0_ns, t1_ns),
+            epochs=sum(t0_ns <= epoch.t1_ns <= t1_ns for mark in marks for epoch in mark.epochs),
+            cpu_s=grown(cpu, t0_ns, t1_ns),
+            gpu_percent=mean_of(gpu, t0_ns, t1_ns),
+            runs=tuple(
+                BackgroundRun(
+                    code=run.code,
+                    t0_ns=run.t0_ns,
+                    t1_ns=run.t1_ns or run.t0_ns,
+                    epochs=len(mark.epochs),
+                    log=str(run.job.log.relative_to(run.job.log.parents[2])),
+                )
                 for run, mark in zip(self._runs, marks, strict=True)
-            ],
-        }
-        return {**facts, "flag": self._flag(seconds, alive_s, epochs, cpu_s, gpu_percent)}
+            ),
+        )
+        return replace(work, flag=self._flag(work, t1_ns))
 
-    def _inside(self, start_ns: int, end_ns: int, t0_ns: int, t1_ns: int) -> float:
-        return max(0, min(end_ns, t1_ns) - max(start_ns, t0_ns)) / 1e9
-
-    def _flag(
-        self, seconds: float, alive_s: float, epochs: int, cpu_s: float | None, gpu_percent: float | None
-    ) -> str:
-        if self.died:
+    def _flag(self, work: BackgroundWork, t1_ns: int) -> str:
+        ended_ns = self._runs[-1].t1_ns if self._runs else None
+        if self.died and (ended_ns is None or ended_ns < t1_ns):
             return f"background-died: {self.died}"
-        if alive_s < LEAST_ALIVE * seconds:
-            return f"background-died: it ran for {alive_s:.1f} of {seconds:.1f} s"
-        busy_cpu = cpu_s is not None and cpu_s >= LEAST_CPU * seconds
-        busy_gpu = gpu_percent is not None and gpu_percent >= LEAST_CPU * 100
-        if busy_cpu or busy_gpu or (cpu_s is None and gpu_percent is None and epochs):
-            return ""
-        took = "an unknown time" if cpu_s is None else f"{cpu_s:.2f} s of processor time"
-        return f"background-idle: {took} and {epochs} epochs in {seconds:.1f} s"
+        if work.alive_s < LEAST_SHARE * work.window_s:
+            return f"background-died: it ran for {work.alive_s:.1f} of {work.window_s:.1f} s"
+        if work.worked_s is None:
+            return "" if work.epochs else "background-idle: nothing shows that it worked"
+        if work.worked_s < LEAST_SHARE * work.window_s:
+            return f"background-idle: it worked for {work.worked_s:.1f} of {work.window_s:.1f} s"
+        return ""
+
+
+def _more(before: float | None, now: float | None) -> float | None:
+    """The later of two readings of a count that only grows."""
+    return before if now is None else now if before is None else max(before, now)
+
+
+def _common_s(run: _Run, t0_ns: int, t1_ns: int) -> float:
+    """Seconds of the window in which this run was going on."""
+    end_ns = t1_ns if run.t1_ns is None else run.t1_ns
+    return max(0, min(end_ns, t1_ns) - max(run.t0_ns, t0_ns)) / 1e9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy_plugin.record.record import Outcome
@@ -68,6 +69,27 @@ def outcome_of(
         cpu_s=exit_.cpu_s,
         memory_peak_bytes=exit_.memory_peak_bytes,
         log=f"{log.parent.name}/{log.name}",
+    )
+
+
+def together(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """A pair counts whole or not at all: beside one that failed, the other did not run as declared."""
+    failed = next((one for one in outcomes if not one.success), None)
+    if failed is None:
+        return outcomes
+    why = f"{failed.program.role} failed ({failed.reason}); this training itself completed"
+    return tuple(
+        replace(one, success=False, reason="partner", detail=why) if one.success else one for one in outcomes
+    )
+
+
+def under_load(outcomes: tuple[Outcome, ...], flag: str) -> tuple[Outcome, ...]:
+    """A run whose background died or idled does not count, however well its own training went."""
+    reason, _, why = flag.partition(": ")
+    if not flag:
+        return outcomes
+    return tuple(
+        replace(one, success=False, reason=reason, detail=why) if one.success else one for one in outcomes
     )
 
 

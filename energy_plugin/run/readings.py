@@ -40,15 +40,19 @@ def readings_of(
     rest: tuple[Window | None, Window | None],
     dead: Sequence[Channel],
     baseline: Baseline | None,
+    *,
+    tail: bool = True,
 ) -> tuple[Reading, ...]:
     """Readings of all windows; one unavailable reading for each dead channel.
 
     Args:
         traces: of all meters.
         outcomes: of all programs.
-        rest: spans with nothing running just before the first start and after the last end.
+        rest: spans with nothing running just before the first start and after the last end; None where
+            a background ran on: then idle power says nothing about the edges.
         dead: channels that cannot be read here.
         baseline: idle power that the readings carry, for net joules.
+        tail: whether what came after the end is the programs' own.
     """
     windows = [window for outcome in outcomes for window in outcome.windows]
     joint = joint_window(outcomes)
@@ -60,8 +64,8 @@ def readings_of(
         idle = idle_around(trace, *rest)
         # Where another program runs on at a window's edge, idle power says nothing about that edge.
         found += [integrate(trace, w, idle if alone or w.name == "joint" else None) for w in windows]
-        if joint and (tail := tail_of(trace, joint)):
-            found.append(integrate(trace, tail, None))
+        if tail and joint and (span := tail_of(trace, joint)):
+            found.append(integrate(trace, span, None))
     found = [_with_baseline(reading, baseline) for reading in found]
     return (*found, *(_unavailable(c, w) for c in dead for w in windows if w.name in ("process", "joint")))
 

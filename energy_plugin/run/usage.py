@@ -15,12 +15,13 @@ from energy_plugin.record.trace import Channel, Trace
 from energy_plugin.run.executors.protocols import Usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from energy_plugin.clock import Clock
-    from energy_plugin.declare.case import Program
+    from energy_plugin.declare.case import Program, Role
     from energy_plugin.meters.protocols import GpuProcess
     from energy_plugin.run.executors.protocols import Job, Used
+    from energy_plugin.run.load import Load
 
 PERIOD_S = 0.2
 MAX_SHARE = 0.005
@@ -28,6 +29,9 @@ MAX_SHARE = 0.005
 STARVED_S = 1.0
 """A longer gap between two samples: this process did not run (stopped, or the machine thrashed)."""
 METER = "usage"
+
+Points = tuple[tuple[int, float], ...]
+"""``(t_ns, value)`` in their order."""
 
 
 class Gap(NamedTuple):
@@ -61,7 +65,7 @@ class UsageSampler:
     when this process was not running.
     """
 
-    def __init__(self, programs: Sequence[Program], jobs: Sequence[Job], clock: Clock) -> None:
+    def __init__(self, programs: Sequence[Program], jobs: Sequence[Job | Load], clock: Clock) -> None:
         self._jobs = {program.role: job for program, job in zip(programs, jobs, strict=True)}
         self._tapes = {role: _Tape() for role in self._jobs}
         self._clock = clock
@@ -70,7 +74,9 @@ class UsageSampler:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to sample."""
+        """Begin to sample; safe twice."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._sample, name="energy-usage", daemon=True)
         self._thread.start()
 
@@ -83,15 +89,18 @@ class UsageSampler:
 
     def _sample(self) -> None:
         while True:
-            self._tick(self._clock.now_ns())
             before_s = time.thread_time()
-            for role, job in self._jobs.items():
-                if isinstance(job, Usable) and job.poll() is None and (used := job.used()):
-                    self._tapes[role].add(self._clock.now_ns(), used)
+            self._look()
             took_s = time.thread_time() - before_s
             if self._ended.wait(min(max(PERIOD_S, took_s / MAX_SHARE), 0.8 * STARVED_S)):
-                self._tick(self._clock.now_ns())
+                self._look()
                 return
+
+    def _look(self) -> None:
+        self._tick(self._clock.now_ns())
+        for role, job in self._jobs.items():
+            if isinstance(job, Usable) and job.poll() is None and (used := job.used()):
+                self._tapes[role].add(self._clock.now_ns(), used)
 
     def _tick(self, t_ns: int) -> None:
         """Remember only the samples around a gap, and the last one."""
@@ -104,6 +113,10 @@ class UsageSampler:
     def gaps(self) -> list[Gap]:
         """Every time this process did not run for longer than a second."""
         return [Gap(a, b) for a, b in itertools.pairwise(self._ticks) if b - a > STARVED_S * 1e9]
+
+    def spent(self, role: Role, gpu: Sequence[GpuProcess] = ()) -> Mapping[str, Points]:
+        """The gauges of one program's trace, by name."""
+        return self._trace(role, self._tapes[role], gpu).gauges
 
     def pids(self) -> set[int]:
         """Every process of the programs that was seen."""

@@ -319,7 +319,7 @@ def write(folder: Path) -> Path:
             case_key=done.case_key,
             attempt=1,
         )
-        journal.append("attempt-end", done.started_utc, record=done.to_json())
+        journal.end(done.started_utc, done, "" if done.success else "0" * 16)
     journal.append("idle", content["ended_utc"], baseline=asdict(AFTER))
     journal.append("session-end", content["ended_utc"], exit_code=1, complete=True)
     journal.close()
