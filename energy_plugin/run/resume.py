@@ -129,6 +129,7 @@ def _begin(trail: Trail, event: Mapping[str, Any]) -> None:
 
 def _count(trail: Trail, event: Mapping[str, Any]) -> None:
     past = trail.past(event["case_key"])
+    _number(trail, event["experiment_id"])
     trail.cases[event["case_key"]] = replace(
         past,
         case_id=event["case_id"],
@@ -155,9 +156,13 @@ def _close(trail: Trail, event: Mapping[str, Any]) -> None:
 def _number_folders(trail: Trail) -> None:
     """Numbers go on after the highest folder that is there, whoever made it."""
     for path in trail.folder.iterdir():
-        found = NUMBERED.fullmatch(path.name)
-        if found and path.is_dir():
-            trail.numbers[found[1]] = max(trail.numbers.get(found[1], 0), int(found[2]))
+        if path.is_dir():
+            _number(trail, path.name)
+
+
+def _number(trail: Trail, name: str) -> None:
+    if found := NUMBERED.fullmatch(name):
+        trail.numbers[found[1]] = max(trail.numbers.get(found[1], 0), int(found[2]))
 
 
 # --- which session ---------------------------------------------------------------------------------------
