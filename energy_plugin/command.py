@@ -115,15 +115,27 @@ class _Runs:
         """Exit code of the last run: the first that fails is the last."""
         code = EXIT_WRAPPER
         for _ in range(self._arguments.repeat):
-            record = cases.run(
-                self._name, self._values, self._executor, design="wattwhy run", digest=self._digest
-            )
+            self._executor.job = None
+            try:
+                record = cases.run(
+                    self._name, self._values, self._executor, design="wattwhy run", digest=self._digest
+                )
+            except EnergyError as error:
+                return self._unkept(error)
             for line in table(record, cases.session.folder):
                 _tell(line)
             code = _exit_code(record)
             if code:
                 break
         return code
+
+    def _unkept(self, error: EnergyError) -> int:
+        """Exit code where the record could not be kept: the command's own, if it ran to its end."""
+        ended = self._executor.job.poll() if self._executor.job is not None else None
+        if ended is None or ended.code is None:
+            raise error
+        _tell(f"NOT RECORDED: {error}")
+        return ended.code if ended.code >= 0 else 128 - ended.code
 
 
 def _name(command: Sequence[str]) -> str:

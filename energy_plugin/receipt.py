@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from energy_plugin.record.record import Record
     from energy_plugin.record.trace import Reading
 
+WIDE = 0.05
+"""Bounds further than this share from the value are told with it."""
 HEAD = ("channel", "meter", "gross", "net of idle", "bounds", "status", "source")
 
 
@@ -27,15 +29,22 @@ def line(record: Record, folder: Path) -> str:
         parts.append(f"no joules measured: {reason(whole)}")
         parts += [f"about {_joules(e.joules)} by {n}" for n, e in record.estimates().items() if e.joules]
     else:
-        parts.insert(
-            0, f"{_joules(whole.joules)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}"
-        )
+        parts.insert(0, _measured(whole))
     if not record.success:
         parts.append(f"FAILED, {record.failure.split(': ', 1)[-1]}")
     parts += strangers(record)
     if record.simulated:
         parts.append(f"SIMULATED hardware: {record.simulated}")
     return f"{name}: {'; '.join(parts)}; {folder / record.experiment_id}"
+
+
+def _measured(whole: Total) -> str:
+    """Joules with their status; and their bounds where these are far off, as of windows that are short."""
+    lo_j, hi_j, value_j = whole.lo_j or 0.0, whole.hi_j or 0.0, whole.joules or 0.0
+    between = ""
+    if (hi_j - lo_j) / 2 > WIDE * value_j:
+        between = f" (between {_joules(lo_j)} and {_joules(hi_j)})"
+    return f"{_joules(value_j)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}{between}"
 
 
 def seconds(value: float) -> str:
@@ -75,7 +84,7 @@ def table(record: Record, folder: Path) -> Iterator[str]:
     if whole.joules is None:
         yield f"NO JOULES MEASURED: {reason(whole)}; what is said of joules above is estimated"
     else:
-        yield f"total: {_joules(whole.joules)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}"
+        yield f"total: {_measured(whole)}"
     for name, estimate in record.estimates().items():
         if estimate.joules is not None:
             yield f"estimate of {name}: {_joules(estimate.joules)}"

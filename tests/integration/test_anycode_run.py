@@ -112,6 +112,12 @@ def test_a_command_runs_as_without_us_and_leaves_a_row(place: Place) -> None:
     assert facts["labels"] == {"opt": "adam"}
 
 
+def test_a_record_that_cannot_be_kept_leaves_the_command_its_exit_code(place: Place) -> None:
+    done = place.run(*LIGHT, "--", "sh", "-c", "rm -r results/run_*; exit 3")
+    assert done.returncode == 3
+    assert lines_with(done.stderr, "NOT RECORDED", "No such file")
+
+
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
