@@ -82,7 +82,8 @@ def table(record: Record, folder: Path) -> Iterator[str]:
         yield f"unavailable: {', '.join(dict.fromkeys(dead))}"
     whole = record.total()
     if whole.joules is None:
-        yield f"NO JOULES MEASURED: {reason(whole)}; what is said of joules above is estimated"
+        above = any(reading.joules is not None for reading in mine)
+        yield f"NO JOULES MEASURED: {reason(whole)}{'; the joules above are estimated' if above else ''}"
     else:
         yield f"total: {_measured(whole)}"
     for name, estimate in record.estimates().items():
