@@ -83,7 +83,9 @@ class State:
                 self._deselect_finished(session, made)
             seconds = made.left_s()
             if self.options.plan or (not self.options.yes and (seconds or 0.0) > ASK_S):
-                return self._show_plan(made, past)
+                shown = self._show_plan(made, past)
+                made.close()
+                return shown
             self.enter(made)
         except BaseException:
             made.close()
@@ -181,7 +183,7 @@ class State:
             noise=self.options.noise,
             effect=self.options.effect,
         )
-        for line in self.selection.lines():
+        for line in [*self.selection.lines(), *made.notes()]:
             self.write(f"energy: {line}")
         for line in plan_lines(plan, self.options):
             self.write(line)

@@ -83,10 +83,10 @@ class SteadyMeter(PollingMeter):
 
 def patch() -> None:
     """Put all of it in place; no rest is longer than it has to be."""
-    Journal.append = append  # type: ignore[method-assign]
+    Journal.append = append  # type: ignore[method-assign, assignment]
     LocalExecutor.prepare = prepare  # type: ignore[method-assign, assignment]
     rest.SETTLE_S = 0.05
-    retry.WAITS_S = (0.05,)
+    retry.WAITS_S = (0.05, 0.05, 0.05)
 
 
 def pytest_energy_meters() -> list[Any]:
