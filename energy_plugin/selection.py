@@ -38,7 +38,7 @@ class Selection:
         self.refusal = ""
         self.planned = 0
         self._before: Counter[str] = Counter()
-        self._strange: Counter[str] = Counter()
+        self._passed_over: Counter[tuple[str, str]] = Counter()
         self._catalog: Catalog | None = None
         self._marks: dict[tuple[str, str, str], Any] = {}
         self._wished: dict[str, tuple[Any, Path]] = {}
@@ -151,7 +151,7 @@ class Selection:
         for path in self.options.earlier:
             earlier.read(path)
         places = earlier.places([case for _, case in pairs])
-        self._before, self._strange = Counter(filter(None, places)), earlier.passed_over
+        self._before, self._passed_over = Counter(filter(None, places)), earlier.passed_over
         self.deselect(items, [item for (item, _), place in zip(pairs, places, strict=True) if place])
 
     def _order(self, items: list[pytest.Item]) -> None:
@@ -172,8 +172,8 @@ class Selection:
             yield f"{count} of {self.planned} cases were run before in {place}: left out"
         if self.options.earlier and self.planned and not self._before:
             yield f"none of {self.planned} cases was run before in what --energy-earlier names"
-        for place, count in sorted(self._strange.items()):
-            yield f"{count} runs in {place} are passed over: the catalogue has no such model or value"
+        for (place, why), count in sorted(self._passed_over.items()):
+            yield f"{count} runs in {place} do not count: {why}"
 
 
 def case_of(item: pytest.Item) -> Case | None:

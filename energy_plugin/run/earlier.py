@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MODES = {"parallel": "background", "concurrent": "pair"}
 """The published study's words for ours."""
+UNKNOWN, NO_METRIC = "the catalogue has no such model or value", "a success that left no metric is none"
+"""Why a run is passed over."""
 NEEDED = ("repository", "model", "training_success")
 Changed = tuple[tuple[str, float], ...]
 Part = tuple[str, Changed, int | None]
@@ -58,13 +60,17 @@ class Run:
 
 @dataclass(slots=True)
 class EarlierRuns:
-    """How often each run succeeded in which place, and which replicates of it."""
+    """How often each run succeeded in which place, and which replicates of it.
+
+    Attributes:
+        passed_over: how many runs of which place do not count, and why.
+    """
 
     catalog: Catalog
     _counts: dict[Run, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _replicates: dict[Run, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     _seen: set[object] = field(default_factory=set)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
     _changed: dict[object, Changed] = field(default_factory=dict)
 
     def read(self, path: Path) -> None:
@@ -138,7 +144,7 @@ class EarlierRuns:
             try:
                 run = self.run_of(case)
             except EnergyError:  # a model that the catalogue has no more
-                self.passed_over[str(folder)] += 1
+                self.passed_over[str(folder), UNKNOWN] += 1
                 continue
             self._counts[run][str(folder)] += 1
             self._replicates[run].setdefault(case.replicate, str(folder))
@@ -152,20 +158,24 @@ class EarlierRuns:
     # --- tables ---
 
     def _table(self, path: Path) -> None:
-        grouped: dict[object, list[dict[str, str]]] = defaultdict(list)
+        grouped: dict[object, dict[str, dict[str, str]]] = defaultdict(dict)
         for number, row in enumerate(_rows(path)):
             names = row.get("experiment_id"), row.get("timestamp")
-            grouped[names if all(names) else (str(path), number)].append(row)
-        for stamp, rows in grouped.items():
+            grouped[names if all(names) else (str(path), number)][row.get("role", "")] = row
+        for stamp, by_role in grouped.items():
+            rows = [by_role[role] for role in sorted(by_role)]
             if stamp in self._seen:
                 continue
             self._seen.add(stamp)
             if not all(_true(row.get("training_success")) for row in rows):
                 continue
+            if not all(map(_has_metric, rows)):
+                self.passed_over[str(path), NO_METRIC] += 1
+                continue
             try:
                 run = self._run_of(rows)
             except (EnergyError, ValueError):  # a model or a value that the catalogue does not know
-                self.passed_over[str(path)] += 1
+                self.passed_over[str(path), UNKNOWN] += 1
                 continue
             self._counts[run][str(path)] += 1
 
@@ -175,7 +185,7 @@ class EarlierRuns:
         mode = _mode(first)
         watts = _number(first, "gpu_power_limit_watts")
         return Run(
-            parts=tuple(self._told(row) for row in sorted(rows, key=lambda row: row.get("role", ""))),
+            parts=tuple(self._told(row) for row in rows),
             power_limit_w=watts,
             mode=mode,
             load=self.catalog.model(load).path if mode == "background" and load else "",
@@ -250,6 +260,12 @@ def _mode(row: Mapping[str, str]) -> str:
     parallel = _true(row.get("is_parallel")) or row.get("experiment_id", "").endswith("_parallel")
     mode = row.get("mode", "")
     return MODES.get(mode, mode) or ("background" if parallel else "alone")
+
+
+def _has_metric(row: Mapping[str, str]) -> bool:
+    """Whether a success left any metric, where the table has any: the study called crashed runs successes."""
+    metrics = [value for name, value in row.items() if name.startswith("perf_")]
+    return not metrics or any(metrics)
 
 
 def _true(text: str | None) -> bool:

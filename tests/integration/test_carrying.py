@@ -119,7 +119,7 @@ def test_eta_counts_down_and_status_file_follows(project: Project) -> None:
     assert lines_with(out, "1 of 3 cases", "left")
     assert lines_with(out, "3 of 3 cases", "done")
     status = json.loads((project.session / "status.json").read_text())
-    assert (status["planned"], status["done"], status["failed_attempts"]) == (3, 3, 0)
+    assert (status["planned"], status["done"], status["failed"]) == (3, 3, 0)
 
 
 def test_cooldown_is_zero_with_its_reason_where_nothing_shows_rest(project: Project) -> None:
