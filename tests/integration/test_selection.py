@@ -173,7 +173,7 @@ def test_more_than_an_hour_shows_the_plan_and_stops(project: Project) -> None:
     project.case("good")
     done = project.run()
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "energy:   tiny/good: 1 cases, about 2 h 00 min" in done.stdout
+    assert "energy:   tiny/good alone: 1 cases, about 2 h 00 min" in done.stdout
     assert "--energy-yes" in done.stdout
     assert not (project.folder / "results").exists()
     assert project.run("--energy-yes").returncode == 0
