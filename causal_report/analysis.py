@@ -75,12 +75,13 @@ def analyse(
     usable = whole.where(quality.usable(whole, flags))
     sessions, runs = (usable.frame[name].astype(str) for name in ("session", "experiment_id"))
     keys = set(zip(sessions, runs, strict=True))
-    chosen = replace(
-        response.choose(usable.frame),
-        replayed=agreement.replayed(sources, keys),
-        simulated=simulated.runs(sources, usable.frame),
-    )
     single = usable.where(usable.frame["mode"] != "pair")
+    counted = single.frame if len(single.frame) else usable.frame
+    chosen = replace(
+        response.choose(counted),
+        replayed=agreement.replayed(sources, keys),
+        simulated=simulated.runs(sources, counted),
+    )
     found = effects.estimate(single.frame, single.of("design"), _outcomes(single, chosen))
     energy = response.column(chosen) or DURATION
     rows = single.frame[response.rows(single.frame, chosen)] if chosen.column else single.frame
@@ -170,7 +171,8 @@ def _data(
 ) -> Data:
     frame = whole.frame
     notes = [note for source in sources for note in source.notes]
-    pairs = int((usable.frame["mode"] == "pair").sum())
+    single = usable.frame[usable.frame["mode"] != "pair"]
+    pairs = len(usable.frame) - len(single)
     if pairs:
         notes.append(
             f"{pairs} rows come from pairs: the meters hold both programs, so they stay out of the effects"
@@ -182,7 +184,7 @@ def _data(
         flagged=len(flagged),
         used=len(usable.frame) - pairs,
         models=tuple(
-            _model(model, rows, usable.frame, chosen, sources) for model, rows in frame.groupby("model_id")
+            _model(model, rows, single, chosen, sources) for model, rows in frame.groupby("model_id")
         ),
         factors=tuple(_factor(column, usable.frame) for column in whole.of("design")),
         flags=tuple(flags),

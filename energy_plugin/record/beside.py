@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energy_plugin.record.baseline import net_of
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,8 +19,11 @@ STATES = ("_celsius", "_percent", "_memory_peak")
 SHARED_COLUMNS = (
     "partner_repository", "partner_model", "start_skew_seconds", "barrier_wait_seconds",
     "shared_energy_joules", "shared_energy_lo_joules", "shared_energy_hi_joules", "shared_energy_status",
-    "shared_energy_reason", "shared_cpu_joules", "shared_gpu_joules", "shared_net_joules",
-    "shared_net_uncertainty_joules", "shared_duration_seconds", "shared_overlap_seconds",
+    "shared_energy_reason", "shared_cpu_joules", "shared_gpu_joules", "shared_wall_joules",
+    "shared_net_joules", "shared_net_uncertainty_joules",
+    "shared_estimate_codecarbon_joules", "shared_estimate_codecarbon_status",
+    "shared_estimate_calculator_joules", "shared_estimate_calculator_status",
+    "shared_duration_seconds", "shared_overlap_seconds",
 )  # fmt: skip
 BACKGROUND_COLUMNS = (
     "bg_repository", "bg_model", "bg_note", "bg_log_directory", "bg_loop", "bg_runs", "bg_epochs",
@@ -43,7 +44,6 @@ def shared(record: Record, outcome: Outcome, whole: Mapping[str, Any]) -> Row:
         return dict.fromkeys(SHARED_COLUMNS)
     partner = next(p for p in record.case.measured if p.role != outcome.program.role)
     waited_s = record.provenance.get("barrier", {}).get("waited_s", {})
-    net = net_of(record.counted(record.whole))
     return {
         "partner_repository": partner.repository,
         "partner_model": partner.model,
@@ -56,8 +56,10 @@ def shared(record: Record, outcome: Outcome, whole: Mapping[str, Any]) -> Row:
         "shared_energy_reason": whole["total_energy_reason"],
         "shared_cpu_joules": whole["energy_cpu_total_joules"],
         "shared_gpu_joules": whole["energy_gpu_total_joules"],
-        "shared_net_joules": net.joules,
-        "shared_net_uncertainty_joules": net.unc_j,
+        "shared_wall_joules": whole["energy_wall_joules"],
+        "shared_net_joules": whole["energy_net_joules"],
+        "shared_net_uncertainty_joules": whole["energy_net_uncertainty_joules"],
+        **{f"shared_{name}": value for name, value in whole.items() if name.startswith("estimate_")},
         "shared_duration_seconds": record.duration_s,
         "shared_overlap_seconds": _overlap_s(record),
     }
