@@ -24,12 +24,12 @@ WATCH_S = 1.0
 class Crowded(Protocol):
     """An executor that sees what else runs in its engine."""
 
-    def others(self) -> list[str]:
-        """Names of the running containers that are none of ours; empty where the engine does not tell."""
+    def others(self) -> list[str] | None:
+        """Names of the running containers that are none of ours; None where the engine does not tell."""
 
 
 def other_containers(executor: object) -> list[str] | None:
-    """The running containers that are none of this session's; None where no engine is asked."""
+    """The running containers that are none of this session's; None where no engine is asked, or tells."""
     return executor.others() if isinstance(executor, Crowded) else None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import UsageError
+from energy_plugin.run.executors.hostpath import MOUNTINFO, own_container
 from energy_plugin.run.executors.owner import Owner
 
 if TYPE_CHECKING:
@@ -125,6 +126,18 @@ def is_orphan(labels: Mapping[str, str], now_s: float) -> bool:
     pid, boot, born, pids = (labels.get(f"{LABEL}.{part}", "") for part in ("pid", "boot", "born", "pids"))
     gone = Owner(pid=pid, boot=boot, born=born, pids=pids).is_gone()
     return now_s > float(labels.get(f"{LABEL}.deadline", "inf")) if gone is None else gone
+
+
+def strangers(client: DockerClient) -> list[str]:
+    """Names of the running containers that are neither ours nor the one this process runs in.
+
+    Raises:
+        Exception: one of :func:`failures`.
+    """
+    own = own_container(MOUNTINFO.read_text(encoding="utf-8"))
+    running = client.api.containers()  # the client's own list asks about each of them once more
+    others = [found for found in running if LABEL not in (found["Labels"] or {}) and found["Id"] != own]
+    return sorted(found["Names"][0].removeprefix("/") for found in others)
 
 
 def sweep(client: DockerClient) -> int:
