@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 METER = "nvml"
 WATCH_S, WATCH_MOST_S = 0.35, 1.2  # long enough for three updates of 100 ms; longer where they are slow
+SHARPNESS = 0.05  # ... or where calls are: until the tick is known to this share of it
 WATCH_GAP_S = 0.004
 ENOUGH_MOVES = 3
 MIN_W, MAX_W = 1.0, 2000.0  # no GPU draws less switched on; none more, where it does not tell its limit
@@ -128,7 +129,7 @@ def watch(sensor: CounterSensor, clock: Clock) -> list[Sample]:
             if error.code in ("not-supported", "no-function", "no-permission"):
                 raise
         span_s = (clock.now_ns() - begun_ns) / 1e9
-        if span_s >= WATCH_MOST_S or (span_s >= WATCH_S and len(_moves(samples)) >= ENOUGH_MOVES):
+        if span_s >= WATCH_MOST_S or (span_s >= WATCH_S and _is_clear(samples)):
             break
         clock.sleep(WATCH_GAP_S)
     if len(samples) < 2:
@@ -138,6 +139,19 @@ def watch(sensor: CounterSensor, clock: Clock) -> list[Sample]:
 
 def _moves(samples: Sequence[Sample]) -> list[int]:
     return [b.t_ns for a, b in itertools.pairwise(samples) if b.joules != a.joules]
+
+
+def _is_clear(samples: Sequence[Sample]) -> bool:
+    """Whether the tick is known well: each move is seen up to a gap between polls late."""
+    moves = _moves(samples)
+    if len(moves) < ENOUGH_MOVES:
+        return False
+    gap_ns = statistics.median(b.t_ns - a.t_ns for a, b in itertools.pairwise(samples))
+    return gap_ns / (len(moves) - 1) <= SHARPNESS * _mean_gap(moves)
+
+
+def _mean_gap(moves: Sequence[int]) -> float:
+    return (moves[-1] - moves[0]) / (len(moves) - 1)
 
 
 def judge(channel: Channel, samples: Sequence[Sample]) -> Channel:
@@ -152,10 +166,15 @@ def judge(channel: Channel, samples: Sequence[Sample]) -> Channel:
     if not MIN_W / share <= power_w <= _most_w(channel) * share:
         said = f"the counter rose by {power_w:.3g} W while it was probed"
         return replace(channel, alive=False, reason="implausible", detail=said)
-    stood_ns = [b - a for a, b in itertools.pairwise((samples[0].t_ns, *moves, samples[-1].t_ns))]
-    between_ns = stood_ns[1:-1]
-    tick_ns = statistics.median(between_ns) if len(between_ns) >= 2 else max(stood_ns)
-    return replace(channel, tick_s=tick_ns / 1e9)
+    return replace(channel, tick_s=_tick_ns(samples, moves) / 1e9)
+
+
+def _tick_ns(samples: Sequence[Sample], moves: Sequence[int]) -> float:
+    """Mean time between moves; of fewer than three the longest time that the counter stood."""
+    if len(moves) >= ENOUGH_MOVES:
+        return _mean_gap(moves)
+    stood = itertools.pairwise((samples[0].t_ns, *moves, samples[-1].t_ns))
+    return float(max(b - a for a, b in stood))
 
 
 def _by_power(sensor: CounterSensor, reason: str, why: str, clock: Clock) -> CounterSensor:

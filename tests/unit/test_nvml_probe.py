@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import statistics
 import sys
 import time
 from types import SimpleNamespace
@@ -74,6 +76,42 @@ def test_a_counter_slower_than_the_probe_has_at_least_the_time_it_stood() -> Non
     channel = judge(CHANNEL, staircase(100, 0.7, 1.2))
     assert channel.alive
     assert channel.tick_s == pytest.approx(0.7, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call_s", "late_s"), [((0.0, 0.0001), 0.0), ((0.005, 0.05), 0.04), ((0.05, 0.05), 0.0)]
+)
+def test_the_tick_is_not_taken_for_much_shorter_however_slow_calls_are_and_late_updates_come(
+    call_s: tuple[float, float], late_s: float
+) -> None:
+    ticks, spans = zip(*(slowly_watched(seed, call_s, late_s) for seed in range(100)), strict=True)
+    assert min(ticks) >= 0.089  # six of them hold four edges still
+    assert max(ticks) <= 0.13  # an update may be missed between two slow calls
+    assert statistics.fmean(ticks) == pytest.approx(0.1, abs=0.003)
+    assert max(spans) <= (1.4 if call_s[0] else 0.4)
+
+
+def slowly_watched(seed: int, call_s: tuple[float, float], late_s: float) -> tuple[float, float]:
+    """Tick judged of a 100 ms counter in virtual time, and for how long it was watched."""
+    rng = random.Random(seed)
+    begun_s = now_s = 5 + rng.random()
+    late: dict[int, float] = {}
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    def read() -> Sample:
+        took_s = rng.uniform(*call_s)
+        seen_s = now_s + took_s * rng.random()
+        tick = int(seen_s // 0.1)
+        tick -= seen_s - tick * 0.1 < late.setdefault(tick, rng.random() * late_s)
+        sleep(took_s)
+        return Sample(int(now_s * 1e9), 1000 + 36.0 * tick)
+
+    clock = SimpleNamespace(now_ns=lambda: int(now_s * 1e9), sleep=sleep)
+    samples = watch(SimpleNamespace(read=read), clock)  # type: ignore[arg-type]
+    return judge(CHANNEL, samples).tick_s, now_s - begun_s
 
 
 @pytest.mark.parametrize("power_w", [0.2, 2000, 1e6])
