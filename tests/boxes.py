@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from energy_plugin.declare.case import Program
+from energy_plugin.declare.case import Loop, Program, Role
 from energy_plugin.declare.catalog import load_catalog
 from energy_plugin.run import baseimage, images
 from energy_plugin.run.data import DataStore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODELS = (
     *("good", "probe", "burn", "hog", "parent_of_hog", "noisy"),
-    *("crash", "hang", "stubborn", "graceful", "quitter"),
+    *("crash", "hang", "stubborn", "graceful", "quitter", "spin", "late"),
 )
 LIMITS = Limits(memory_bytes=2**30)
 
@@ -146,6 +146,20 @@ def graceful(training):
 def quitter(training):
     os.kill(os.getpid(), signal.SIGABRT)
 
+def spin(training):
+    """Really works: what a load must be."""
+    training.ready()
+    for epoch in range(training.values["epochs"]):
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end: pass
+        training.epoch(1.0 / (epoch + 1))
+    return {"accuracy": 0.9}
+
+def late(training):
+    """Takes half a second to load."""
+    time.sleep(0.5)
+    return spin(training)
+
 contract.resolve_device = lambda name: "cpu"  # without torch
 contract.main(__file__, {name: globals()[name] for name in MODELS})
 '''
@@ -220,6 +234,9 @@ def executor(built: Path, cache: Path, limits: Limits = LIMITS) -> DockerExecuto
     return made
 
 
-def program(model: str) -> Program:
-    """A model of ``boxed`` at its defaults."""
-    return Program(repository="boxed", model=model, values={"epochs": 2})
+def program(model: str, role: Role = "a", *, epochs: int = 2, loop: Loop = "") -> Program:
+    """A model of ``boxed``."""
+    passed = frozenset({"epochs"}) if epochs != 2 else frozenset[str]()
+    return Program(
+        role=role, repository="boxed", model=model, values={"epochs": epochs}, passed=passed, loop=loop
+    )

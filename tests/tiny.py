@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from energy_plugin.meters.protocols import Meter
+    from energy_plugin.run.executors.protocols import Executor
 
 
 def program(model: str, role: Role = "a", *, loop: Loop = "", **values: float) -> Program:
@@ -55,9 +56,7 @@ def executor(images: Path, cache: Path) -> Iterator[LocalExecutor]:
         made.close()
 
 
-def run(
-    case: Case, where: LocalExecutor, folder: Path, meters: Sequence[Meter] = (), **setting: Any
-) -> Record:
+def run(case: Case, where: Executor, folder: Path, meters: Sequence[Meter] = (), **setting: Any) -> Record:
     """One attempt."""
     given = Setting(
         session="run",

@@ -221,7 +221,7 @@ def test_nothing_outlives_a_session_that_is_killed(project: Project) -> None:
     running = project.start(design(project, model="brood_hang", load="brood"), *OPTIONS, "-k", "background")
     folder = project.folder / "results" / "latest" / "tiny_brood_hang+tiny_brood_001"
     await_ready(folder, running)
-    assert len(tiny.alive(f"{project.session}/")) >= 6
+    assert len(tiny.alive(f"{project.session}/")) >= 3  # the measured one with two that left it
     running.kill()
     running.communicate()
     assert tiny.gone(f"{project.session}/", 3)
@@ -237,7 +237,7 @@ def test_next_session_ends_what_a_killed_one_and_its_keeper_left(project: Projec
     running.kill()
     running.communicate()
     time.sleep(0.3)
-    assert len(tiny.alive(f"{session}/")) >= 6
+    assert len(tiny.alive(f"{session}/")) >= 3
     project.case("good")
     done = project.run("test_study.py")
     assert done.returncode == 0, done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from energy_plugin.run import checkout
 from energy_plugin.run.executors import container, engine
 from energy_plugin.run.executors.dockerjob import DockerJob
 from energy_plugin.run.executors.hostpath import HostPaths, host_paths
+from energy_plugin.run.executors.keeper import Keeper
 from energy_plugin.run.executors.originaljob import RAW, DockerOriginalJob, make_pipe
 from energy_plugin.run.executors.owner import owner
 from energy_plugin.run.logmarks import LogMarks
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
     from energy_plugin.run.images import Image
 
 
+LOAD_MARGIN_S = 3600
+"""A background begins before the measured program and must not reach the deadline while that runs."""
+SWEEP = """
+import sys
+sys.path[:] = {path!r}
+from energy_plugin.run.executors.engine import connect, sweep
+sweep(connect())
+"""
+"""Run once this process is dead: its containers belong to nobody then."""
+
+
 class DockerExecutor:
     """Runs the images that ``wattwhy images build`` made."""
 
@@ -46,6 +59,8 @@ class DockerExecutor:
         self._images: dict[str, Image] = {}
         self._paths = HostPaths(None)
         self._jobs: list[DockerJob] = []
+        path = [folder for folder in sys.path if folder]
+        self._keeper = Keeper(str(owner()), [sys.executable, "-c", SWEEP.format(path=path)])
 
     @property
     def _client(self) -> DockerClient:
@@ -76,6 +91,7 @@ class DockerExecutor:
                     f"{path}: user {uid} of the containers may not read the data of {name}; chmod -R a+rX it"
                 )
         self.clean()
+        self._keeper.start()
 
     def base(self) -> str:
         """Base image of the programs, with its Python and torch where that is known."""
@@ -95,8 +111,14 @@ class DockerExecutor:
         data = self._data.folder(program.repository).resolve()
         weights = self._weights.file(program)
         command = [*image.entrypoint, *container.arguments(program, known, weights=weights is not None)]
-        created = self._create(image, command, folder, name, data=data, go=go, weights=weights)
-        return self._keep(DockerJob(created, folder, name, self._facts(image)))
+        deadline_s = self._deadline_s(program)
+        created = self._create(
+            image, command, folder, name, deadline_s=deadline_s, data=data, go=go, weights=weights
+        )
+        return self._keep(DockerJob(created, folder, name, self._facts(image, deadline_s)))
+
+    def _deadline_s(self, program: Program) -> int:
+        return self._limits.deadline_s + (LOAD_MARGIN_S if program.role == "load" else 0)
 
     def _original(
         self, repository: Repository, program: Program, folder: Path, name: str, go: Path | None
@@ -123,12 +145,16 @@ class DockerExecutor:
             ["sh", "-c", script],
             folder,
             raw,
+            deadline_s=self._deadline_s(program),
             data=data.folder.resolve() if data.folder else None,
             go=go,
             work=scratch,
             environment=checkout.environment(table, "/tmp"),
         )
-        facts = {**self._facts(image), **checkout.exit_facts(repository, table, script)}
+        facts = {
+            **self._facts(image, self._deadline_s(program)),
+            **checkout.exit_facts(repository, table, script),
+        }
         return self._keep(DockerOriginalJob(created, folder, name, facts, scratch, pipe, marks))
 
     def _create(
@@ -138,6 +164,7 @@ class DockerExecutor:
         folder: Path,
         name: str,
         *,
+        deadline_s: int,
         data: Path | None,
         go: Path | None,
         work: Path | None = None,
@@ -160,8 +187,8 @@ class DockerExecutor:
             return self._client.containers.create(
                 image.id,
                 [],
-                entrypoint=container.entrypoint(self._limits.deadline_s, name, command),
-                labels=self._labels(folder),
+                entrypoint=container.entrypoint(deadline_s, name, command),
+                labels=self._labels(folder, deadline_s),
                 **made,
             )
         except engine.failures() as error:
@@ -171,21 +198,28 @@ class DockerExecutor:
         self._jobs.append(job)
         return job
 
-    def _labels(self, folder: Path) -> dict[str, str]:
-        deadline = time.time() + self._limits.deadline_s
+    def _labels(self, folder: Path, deadline_s: int) -> dict[str, str]:
+        deadline = time.time() + deadline_s
         own = {"session": folder.parent.name, "case": folder.name, "deadline": f"{deadline:.0f}"}
         named = {f"{engine.LABEL}.{key}": value for key, value in own.items()}
         return {engine.LABEL: "1", **named, **engine.labels_of(owner())}
 
-    def _facts(self, image: Image) -> dict[str, Any]:
+    def _facts(self, image: Image, deadline_s: int) -> dict[str, Any]:
         return {
             "image": image.tag,
             "image_id": image.id,
             "memory_bytes": self._limits.memory_bytes,
             "cpus": self._limits.cpus,
             "gpus": list(self._limits.gpus),
-            "deadline_s": self._limits.deadline_s,
+            "deadline_s": deadline_s,
         }
+
+    def others(self) -> list[str] | None:
+        """Running containers that are none of ours; None where the engine does not tell just now."""
+        try:
+            return engine.strangers(self._client)
+        except engine.failures():
+            return None
 
     def clean(self) -> int:
         """Remove the containers of dead sessions; how many."""
@@ -193,6 +227,7 @@ class DockerExecutor:
 
     def close(self) -> None:
         """Remove what an error left created, and let go of the engine."""
+        self._keeper.close()
         for job in self._jobs:
             if job.poll() is None:
                 job.discard()

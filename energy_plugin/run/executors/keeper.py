@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from energy_plugin.run.executors import orphans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-END_S = 5.0
 
 
 class Keeper:
@@ -45,15 +42,8 @@ class Keeper:
         )
 
     def close(self) -> None:
-        """Let it end what is left and wait for it; safe twice and without start."""
+        """Dismiss it, now that nothing is left to be ended; safe twice and without start."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            process.kill()  # first: a closed pipe is what it waits for
+            process.communicate()

@@ -301,4 +301,5 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End whatever is still running."""
+        orphans.end(orphans.within(self._mark))
         self._keeper.close()
