@@ -121,7 +121,7 @@ def head_of(record: Record, failure: str) -> dict[str, Any]:
         "case_key": record.case_key,
         "attempt": record.attempt,
         "success": record.success,
-        "reason": "+".join(sorted({o.reason for o in record.outcomes if o.reason})),
+        "reason": "+".join(sorted(record.reasons)),
         "failure": failure,
         "duration_s": record.duration_s,
     }

@@ -107,6 +107,11 @@ class Record:
         return all(outcome.success for outcome in self.outcomes)
 
     @property
+    def reasons(self) -> frozenset[str]:
+        """Why it failed: each program's own reason, without what only followed from the other's."""
+        return frozenset(outcome.reason for outcome in self.outcomes) - {"", "partner"}
+
+    @property
     def failure(self) -> str:
         """What went wrong, one line for each program that failed."""
         return "\n".join(

@@ -180,6 +180,7 @@ class Runner:
         parts = [
             (o.reason, o.exit_code, log_tail(self._folder / o.log, TAIL_LINES).replace(own, ""))
             for o in record.outcomes
+            if o.reason != "partner"  # where it stood when it was ended says nothing
         ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -200,5 +201,4 @@ class Runner:
 
 def is_fault(record: Record) -> bool:
     """Whether no program of it ever began: a fault of the infrastructure, not of the training."""
-    reasons = {outcome.reason for outcome in record.outcomes if outcome.reason}
-    return bool(reasons) and reasons <= FAULTS
+    return bool(record.reasons) and record.reasons <= FAULTS
