@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from energy_plugin.record.journal import read_journal, records
 from energy_plugin.record.rows import rows
 from tests import tiny
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from energy_plugin.run.executors.local import LocalExecutor
+    from tests.conftest import Project
 
 
 @pytest.fixture
@@ -108,3 +110,53 @@ def test_what_a_program_leaves_in_other_groups_ends_with_it(local: LocalExecutor
     record = tiny.run(tiny.pair("brood", "spin"), local, tmp_path / "pair")
     assert record.success, record.failure
     assert tiny.gone(f"{tmp_path}/pair", 0)
+
+
+# --- sessions ---------------------------------------------------------------------------------------
+
+DESIGN = """
+[[experiments]]
+pairs = [["tiny/{a}", "tiny/{b}"]]
+design = {{ kind = "one_at_a_time", names = ["epochs"], levels = 2 }}
+"""
+OPTIONS = ("--energy-cooldown", "0", "--energy-idle", "0")
+
+
+def design(project: Project, a: str, b: str) -> str:
+    path = project.folder / "study.toml"
+    path.write_text(DESIGN.format(a=a, b=b))
+    project.environment["WATTWHY_TINY_EPOCH_S"] = "0.1"
+    return str(path)
+
+
+def test_design_file_runs_pairs_and_their_programs_alone(project: Project) -> None:
+    done = project.run(design(project, "spin", "late"), *OPTIONS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = list(records(project.session))
+    assert sorted(record.case.mode for record in found) == ["alone"] * 4 + ["pair"] * 3
+    table = (project.session / "summary.csv").read_text().splitlines()
+    assert len(table) == 1 + 4 + 2 * 3
+
+
+def test_two_equal_failures_of_one_end_the_retries_of_the_pair(project: Project) -> None:
+    done = project.run(
+        design(project, "crash", "spin"), *OPTIONS, "--energy-retries", "4", "-k", "pair-default+default"
+    )
+    assert done.returncode == 1
+    ends = [event for event in read_journal(project.session) if event["event"] == "attempt-end"]
+    assert [event["reason"] for event in ends] == ["exit-code", "exit-code"]
+
+
+def test_interrupt_ends_both_programs(project: Project) -> None:
+    running = project.start(design(project, "brood_hang", "hang"), *OPTIONS, "-k", "pair-default+default")
+    folder = project.folder / "results" / "latest" / "tiny_brood_hang+tiny_hang_001"
+    deadline = time.monotonic() + 30
+    while not (folder / "barrier" / "go").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGTERM)
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode == pytest.ExitCode.INTERRUPTED, output
+    (record,) = records(project.session)
+    assert [one.reason for one in record.outcomes] == ["interrupted", "interrupted"]
+    assert tiny.gone(f"{project.session}/", 0)
