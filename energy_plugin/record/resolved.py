@@ -10,49 +10,20 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from energy_plugin.record import rhythm
+from energy_plugin.record.decay import decayed, decays
+from energy_plugin.record.lag import Ends, Ticks
+from energy_plugin.record.line import Level, Line, level_of, line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from energy_plugin.record.staircase import Flight
     from energy_plugin.record.trace import Idle, Window
 
 EDGES = 6  # of a line: more average the poll gaps better, fewer follow a drift
-AROUND = 8  # edges to either side of a line that help to tell when its own came
-NEAR_S = 1.0  # edges further away say nothing about the window's ends, unless there are no others
 DRIFT = 0.02  # idle power differs by this share from one second to the next
 AFTER = 0.05  # ... and by this share after a load
 FLOOR = 0.8  # ... and never falls below this share of its mean for longer than a tick
-CLEAR = 4.0  # standard deviations that make an excess of energy a fact
-MODEL = 0.1  # a decay is an exponential to this share
-SLOWEST = 0.98  # ratio of one tick's excess to the one before it, at most ...
-FASTEST = 0.3  # ... and at least: what decays faster looks like a counter that lags
-USUAL = 0.85  # ... and where noise hides it: by this much
-DOUBT = 4.0  # an excess of so many standard deviations weighs as much as what is usual
-
-
-class Level(NamedTuple):
-    """Cumulative joules at one moment, with their standard uncertainty.
-
-    Attributes:
-        scatter_j: standard deviation of the counter's values about the line they are from.
-    """
-
-    joules: float
-    unc_j: float
-    scatter_j: float = 0.0
-
-
-class Line(NamedTuple):
-    """Knots of a flight, at times in seconds from the moment asked for."""
-
-    times_s: Sequence[float]
-    joules: Sequence[float]
-    jitter_s: float
 
 
 def resolved(flight: Flight, window: Window, idle: Idle) -> Level:
@@ -64,7 +35,7 @@ def resolved(flight: Flight, window: Window, idle: Idle) -> Level:
         idle: power before, and if known after it.
     """
     begun = _before(flight, window.t0_ns, idle)
-    ended = _after(flight, window.t1_ns, idle, begun.scatter_j)
+    ended = _after(flight, window, idle, begun)
     joules = ended.joules - begun.joules
     # The ends themselves are known to ± unc, and there the power steps.
     step_w = abs(joules / window.duration_s - idle.power_w)
@@ -128,110 +99,55 @@ def _before(flight: Flight, t_ns: int, idle: Idle) -> Level:
     last = flight.before(t_ns)
     if last < 0:
         return Level(flight.linear(t_ns), 0.0)
-    line = _line(flight, range(max(0, last - EDGES + 1), last + 1), t_ns)
-    return _level(line, idle.power_w, _slope_unc(idle.power_w, idle.unc_w))
+    line = line_of(flight, range(max(0, last - EDGES + 1), last + 1), t_ns)
+    return level_of(line, idle.power_w, _slope_unc(idle.power_w, idle.unc_w))
 
 
 def _slope_unc(power_w: float, unc_w: float) -> float:
     return math.hypot(unc_w, DRIFT * power_w)
 
 
-def _line(flight: Flight, indices: Sequence[int], t_ns: int) -> Line:
-    near_ns = NEAR_S * 1e9 + 2 * flight.tick_ns
-    kept = [i for i in indices if abs(flight.moments_ns[i] - t_ns) <= near_ns] or [
-        min(indices, key=lambda i: abs(flight.moments_ns[i] - t_ns))
-    ]
-    around = range(max(0, kept[0] - AROUND), min(len(flight.edges), kept[-1] + 1 + AROUND))
-    at_ns, unc_ns = rhythm.moments(flight, around, kept)
-    return Line([(at - t_ns) / 1e9 for at in at_ns], [flight.edges[i].joules for i in kept], unc_ns / 1e9)
-
-
-def _level(line: Line, power_w: float, unc_w: float) -> Level:
-    """The line's value at time 0; its slope joins *power_w* ± *unc_w* with what the knots say."""
-    n, times, values = len(line.times_s), line.times_s, line.joules
-    mean_s, mean_j = statistics.fmean(times), statistics.fmean(values)
-    spread = sum((t - mean_s) ** 2 for t in times)
-    noise_j, scatter_j = line.jitter_s * abs(power_w), 0.0
-    if n >= 3 and spread > 0:
-        slope = sum((t - mean_s) * (j - mean_j) for t, j in zip(times, values, strict=True)) / spread
-        rest = [j - mean_j - slope * (t - mean_s) for t, j in zip(times, values, strict=True)]
-        scatter_j = math.sqrt(sum(r * r for r in rest) / (n - 2))
-        noise_j = max(noise_j, scatter_j)
-        own_unc_w = max(noise_j / math.sqrt(spread), 1e-12)
-        weight = 1 / (1 + (own_unc_w / max(unc_w, 1e-12)) ** 2)
-        power_w += weight * (slope - power_w)
-        unc_w *= math.sqrt(1 - weight)
-    return Level(mean_j - power_w * mean_s, math.hypot(noise_j, unc_w * mean_s), scatter_j)
-
-
 # --- the end ---
 
 
-def _after(flight: Flight, t_ns: int, idle: Idle, scatter_j: float) -> Level:
+def _after(flight: Flight, window: Window, idle: Idle, begun: Level) -> Level:
     """The counter's value at the end as the edges after it tell, without what flowed after it."""
+    t_ns = window.t1_ns
     first = flight.after(t_ns)
     indices = range(first, min(first + EDGES + 1, len(flight.edges)))
     if not indices:
         return Level(flight.linear(t_ns), 0.0)
-    line = _line(flight, indices, t_ns)
+    line = line_of(flight, indices, t_ns)
     unc_w = math.hypot(idle.unc_w, AFTER * idle.power_w)
     known_w = idle.power_w if idle.after_w is None else idle.after_w
     known_unc_w = unc_w if idle.after_w is None else _slope_unc(known_w, idle.after_unc_w or 0.0)
     if len(line.times_s) < 3:
         late = len(line.times_s) - 1  # the later of two: a counter that lags has all of it by then
-        return _level(Line(line.times_s[late:], line.joules[late:], line.jitter_s), known_w, known_unc_w)
+        return level_of(Line(line.times_s[late:], line.joules[late:], line.jitter_s), known_w, known_unc_w)
     excess = [
         b - a - idle.power_w * (u - t)
         for (t, a), (u, b) in itertools.pairwise(zip(line.times_s, line.joules, strict=True))
     ]
-    noise_j = math.sqrt(2) * math.hypot(line.jitter_s * idle.power_w, scatter_j)
-    if _decays(excess[1:], noise_j, unc_w * (line.times_s[-1] - line.times_s[1])):
-        return _decayed(line, excess, idle.power_w, noise_j)
+    noise_j = math.sqrt(2) * math.hypot(line.jitter_s * idle.power_w, begun.scatter_j)
+    if decays(excess[1:], noise_j, unc_w * (line.times_s[-1] - line.times_s[1])):
+        return decayed(line, excess, idle.power_w, noise_j, _ends(flight, window, idle, begun))
     late_line = Line(line.times_s[1:], line.joules[1:], line.jitter_s)
-    return _level(late_line, known_w, known_unc_w)
+    return level_of(late_line, known_w, known_unc_w)
 
 
-def _decays(excess: Sequence[float], noise_j: float, unc_j: float) -> bool:
-    """Whether power is clearly still above idle, or clearly coming down, from the second edge on."""
-    late_j = statistics.fmean(excess[1:]) if len(excess) > 2 else 0.0
-    falling = len(excess) > 2 and excess[0] - late_j > CLEAR * noise_j
-    return falling or sum(excess) > CLEAR * math.hypot(noise_j, unc_j)
+def _ends(flight: Flight, window: Window, idle: Idle, begun: Level) -> Ends:
+    first, end = flight.after(window.t0_ns), flight.after(window.t1_ns)
+    starting = _ticks(flight, range(first, first + EDGES), window.t0_ns, idle, begun)
+    ending = _ticks(flight, range(max(first, end - 3), end + 2), window.t1_ns, idle, begun)
+    mean_w = (flight.edges[end].joules - begun.joules) / window.duration_s - idle.power_w
+    return Ends(starting._replace(end_s=window.duration_s), ending, mean_w, flight.tick_ns / 1e9)
 
 
-def _decayed(line: Line, excess: Sequence[float], power_w: float, noise_j: float) -> Level:
-    """Take off what flowed after the end while the power came down, as the later ticks show it.
-
-    The excess over idle power falls by the same factor from tick to tick (an exponential decay). What
-    the second tick holds beyond that is the window's own, shown late.
-    """
-    tick_s = statistics.fmean(u - t for t, u in itertools.pairwise(line.times_s))
-    # What blurs a tick's energy at idle power blurs it more at a greater one.
-    noise_j *= 1 + max(0.0, statistics.fmean(excess)) / max(power_w * tick_s, 1e-9)
-    ratio = _ratio(excess[1:], noise_j)
-    # The excess of the tick that ends at the second edge, from all later ones by the ratio.
-    second = max(0.0, sum(excess[1:])) / sum(ratio**i for i in range(1, len(excess)))
-    if excess[0] - second > CLEAR * noise_j + MODEL * second:
-        start, amount = 1, second  # the lag is between the first edge's distance and a tick
-        since_s = line.times_s[1] - (tick_s + line.times_s[0]) / 2
-    else:
-        second = max(0.0, sum(excess)) / sum(ratio**i for i in range(len(excess)))
-        start, amount, since_s = 0, second / ratio, line.times_s[0]
-    flowed = _back(amount, ratio, max(0.0, since_s) / tick_s)
-    joules = line.joules[start] - flowed - power_w * line.times_s[start]
-    return Level(joules, math.hypot(noise_j, 2 * MODEL * flowed))
-
-
-def _ratio(excess: Sequence[float], noise_j: float) -> float:
-    """The factor from one tick's excess to the next, from all of them; the usual one where noise rules."""
-    doubt_j = (DOUBT * noise_j) ** 2 / max(sum(excess[:-1]), noise_j, 1e-9)
-    old, new = sum(excess[:-1]) + doubt_j, sum(excess[1:]) + doubt_j * USUAL
-    return min(max(new / old, FASTEST), SLOWEST) if old > 0 else USUAL
-
-
-def _back(amount_j: float, ratio: float, ticks: float) -> float:
-    """Excess of the last *ticks* (a share) of a tick that holds *amount_j* of a decay by *ratio* a tick.
-
-    A tick with excess power *a* at its front holds ``a τ (1 - ratio)``, its last ``x`` ticks
-    ``a τ (ratio^(1-x) - ratio)``.
-    """
-    return float(amount_j * (ratio ** (1 - ticks) - ratio) / (1 - ratio))
+def _ticks(flight: Flight, indices: range, t_ns: int, idle: Idle, begun: Level) -> Ticks:
+    kept = range(indices.start, min(indices.stop, len(flight.edges)))
+    if not kept:
+        return Ticks((), (), 0.0, 0.0, 0.0)
+    line = line_of(flight, kept, t_ns)
+    excess = [j - begun.joules - idle.power_w * t for t, j in zip(line.times_s, line.joules, strict=True)]
+    noise_j = math.hypot(begun.unc_j, line.jitter_s * idle.power_w)
+    return Ticks(line.times_s, excess, line.jitter_s, noise_j, 0.0)

@@ -109,6 +109,53 @@ def test_what_shifts_the_counter_evenly_does_not_shift_the_joules(name: str) -> 
     assert inside(found) == 1.0
 
 
+LAGGING: dict[str, dict[str, Any]] = {
+    "lag of half a tick, fast tail": {"lag_s": 0.05, "tail_w": 150.0, "tail_s": 0.15},
+    "lag of a fifth, fast tail": {"lag_s": 0.02, "tail_w": 150.0, "tail_s": 0.15},
+    "lag and slow tail": {"lag_s": 0.05, "tail_w": 100.0, "tail_s": 2.0},
+    "lag, tail and noise": {"lag_s": 0.06, "tail_w": 150.0, "noise_w": 5.0},
+    "no lag, fast tail": {"tail_w": 150.0, "tail_s": 0.15},
+    "tail as short as a tick": {"lag_s": 0.05, "tail_w": 200.0, "tail_s": 0.1},
+}
+
+
+@pytest.mark.parametrize("duration_s", [0.2, 0.3, 1.0])
+@pytest.mark.parametrize("name", LAGGING)
+def test_a_lag_that_a_tail_hides_is_within_the_uncertainty(name: str, duration_s: float) -> None:
+    found = runs(duration_s, **LAGGING[name])
+    ratios = sorted(abs((r.joules or 0.0) - truth) / (r.unc_j or 1e-9) for truth, r in found)
+    assert ratios[int(0.9 * PHASES)] <= 3
+    assert inside(found) == 1.0
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.02, 0.05, 0.08])
+def test_a_steady_load_tells_the_lag_that_its_tail_hides(lag_s: float) -> None:
+    found = runs(1.0, lag_s=lag_s, tail_w=150.0, tail_s=0.15)
+    assert errors(found)[int(0.95 * PHASES)] <= LIMITS[1.0]
+
+
+def test_a_load_that_does_not_fill_its_window_tells_no_wrong_lag() -> None:
+    found = [
+        unfilled(seed, late_s=0.03, early_s=early_s) for seed in range(PHASES) for early_s in (0.0, 0.03)
+    ]
+    ratios = sorted(abs((r.joules or 0.0) - truth) / (r.unc_j or 1e-9) for truth, r in found)
+    assert ratios[int(0.9 * len(found))] <= 3
+    assert inside(found) == 1.0
+
+
+def unfilled(seed: int, late_s: float, early_s: float) -> Run:
+    """A window of a second whose load begins *late_s* after it and ends *early_s* before it."""
+    rng = random.Random(seed)
+    t0_s, lag_s = 2.0 + rng.random(), rng.choice((0.0, 0.05))
+    more: dict[str, Any] = {"lag_s": lag_s, "tail_w": 150.0, "tail_s": 0.15, "seed": seed}
+    load = Device(t0_s=t0_s + late_s, t1_s=t0_s + 1 - early_s, phase_s=rng.random() * 0.1, **more)
+    trace = polled(load, lead_s=0.6 + late_s, tail_s=0.55 + early_s, marks_s=(t0_s, t0_s + 1))
+    window = Window(program="a", name="process", t0_ns=round(t0_s * S), t1_ns=round((t0_s + 1) * S))
+    before = Window(program=None, name="idle:before", t0_ns=round((t0_s - 0.6) * S), t1_ns=window.t0_ns)
+    truth_j = load.energy_j(t0_s + 1) - load.energy_j(t0_s)
+    return Run(truth_j, integrate(trace, window, idle_of(trace, before)))
+
+
 ROUGH: dict[str, dict[str, Any]] = {
     "lag that changes from tick to tick": {"lag_s": 0.1, "lag_random": True},
     "late publication": {"jitter_s": 0.02},
