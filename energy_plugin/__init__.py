@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from energy_plugin.declare.collect import experiments
+    from energy_plugin.declare.collect import Background, Sampling, experiments
     from energy_plugin.declare.design import (
         defaults,
         explicit,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Background",
+    "Sampling",
     "__version__",
     "defaults",
     "experiments",
@@ -51,10 +53,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Loaded when asked for: pytest loads this package in every project where it is installed.
-    if name == "experiments":
-        from energy_plugin.declare.collect import experiments
+    if name in ("Background", "Sampling", "experiments"):
+        from energy_plugin.declare import collect
 
-        return experiments
+        return getattr(collect, name)
     if name == "measure":
         from energy_plugin.measuring import measure
 

@@ -151,7 +151,7 @@ def _checked(values: Mapping[str, Any], root: Path, base: Path) -> Options:
         seed=values["seed"],
         plan=values["plan"],
         yes=values["yes"],
-        resume=values["resume"],
+        resume=check.resume(values["resume"], root),
         earlier=check.earlier(values["earlier"], root),
         noise=check.at_least("noise", values["noise"], 0.0),
         effect=check.at_least("effect", values["effect"], 0.0),

@@ -42,6 +42,10 @@ def meters(text: str, replay: str, wall: str) -> tuple[str, ...]:
     for name in names:
         if name not in (*METERS, *BY_NAME):
             raise UnknownNameError("meter", name, (*METERS, *BY_NAME))
+    if replay and "replay" not in names:
+        raise UsageError(
+            f"--energy-replay {replay}: is not read with --energy-meters {text}; leave one of them out"
+        )
     if wall and "wall" not in names:
         names = (*names, "wall")
     if len(set(names)) < len(names) or ("replay" in names and len(names) > 1):
@@ -137,3 +141,15 @@ def limits_w(text: str) -> tuple[float, ...]:
             raise UsageError(f"--energy-power-limit {part!r}: write watts above 0, such as 200,250")
         found.append(watts)
     return tuple(dict.fromkeys(found))
+
+
+def resume(text: str, root: Path) -> str:
+    """A session to go on in; whether there is one of that name is seen when the cases are known."""
+    path = path_of(text, root)
+    if path is not None and path.exists() and not (path / "journal.jsonl").is_file():
+        # Bare, the flag has taken what was meant to be collected, and pytest would run something else.
+        raise UsageError(
+            f"--energy-resume {text}: no session, but something to collect: write --energy-resume=latest "
+            f"{text}, since a bare --energy-resume takes the next word for its value"
+        )
+    return text

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from energy_plugin.declare.case import Case
 from energy_plugin.errors import EnergyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from energy_plugin.declare.case import Case
     from energy_plugin.declare.catalog import Catalog
     from energy_plugin.options import Options
 
@@ -131,7 +131,7 @@ class Selection:
 
     def _drop_empty(self, items: list[pytest.Item]) -> None:
         """Deselect the placeholder of a declaration without cases (from_options() without options)."""
-        self.deselect(items, [item for item in items if item.get_closest_marker(MARK) and not case_of(item)])
+        self.deselect(items, [item for item in items if not case_of(item) and item.get_closest_marker(MARK)])
 
     def deselect(self, items: list[pytest.Item], out: Sequence[pytest.Item]) -> None:
         """Take items out of the run, and let pytest count them."""
@@ -180,6 +180,4 @@ def case_of(item: pytest.Item) -> Case | None:
     """The case an item runs, None for other tests."""
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get("case") if callspec else None
-    if case is None or not item.get_closest_marker("energy"):
-        return None
-    return case  # type: ignore[no-any-return]
+    return case if isinstance(case, Case) else None

@@ -183,13 +183,12 @@ class Design:
 
 def _first(n: int, made: Iterable[T]) -> list[T]:
     """The first *n* distinct ones."""
-    found: list[T] = []
+    found: dict[object, T] = {}
     for one in made:
         if len(found) == n:
             break
-        if one not in found:
-            found.append(one)
-    return found
+        found.setdefault(tuple(sorted(one.items())) if isinstance(one, dict) else one, one)
+    return list(found.values())
 
 
 class Common(TypedDict, total=False):

@@ -96,6 +96,17 @@ def test_a_bare_resume_is_the_latest_and_the_ini_twin_speaks(pytester: pytest.Py
     )
 
 
+def test_a_resume_that_swallowed_what_was_to_be_collected_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pilot.toml").touch()
+    for swallowed in ("pilot.toml", "."):
+        with pytest.raises(UsageError, match=r"write --energy-resume=latest"):
+            plain_options({"resume": swallowed}, tmp_path)
+    (tmp_path / "run_1").mkdir()
+    (tmp_path / "run_1" / "journal.jsonl").touch()
+    assert plain_options({"resume": "run_1"}, tmp_path).resume == "run_1"
+    assert plain_options({"resume": "run_2"}, tmp_path).resume == "run_2"
+
+
 def test_earlier_is_repeatable_and_one_a_line_in_the_ini_file(pytester: pytest.Pytester) -> None:
     for name in ("a.csv", "b.csv"):
         (pytester.path / name).write_text("repository,model,training_success\n")
