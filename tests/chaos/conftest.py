@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -31,7 +33,10 @@ chaosplugin.patch()
 """
 FAMILY = '''
 def family(training):
-    """A tree: a child in our group and one in a group of its own, each with a child; all write files."""
+    """A tree: a child in our group and one in a group of its own, each with a child; all write files.
+
+    Where it is to hang, it and its children are there until somebody ends them.
+    """
     grow = (
         "for i in 1 2 3; do echo $i >>$0.child; sleep 0.01; done;"
         "sh -c 'for i in 1 2 3; do echo $i >>$0.grandchild; sleep 0.01; done' $0"
@@ -44,6 +49,10 @@ def family(training):
     for epoch in range(training.values["epochs"]):
         time.sleep(EPOCH_S)
         training.epoch(1.0 / (epoch + 1))
+    if os.environ.get("WATTWHY_CHAOS_HANG"):
+        for far in (False, True):
+            subprocess.Popen(["sleep", "600"], start_new_session=far)
+        time.sleep(600)
     for child in children:
         child.wait()
     training.data_source = "tiny"
@@ -106,6 +115,13 @@ class Ordeal:
         assert not left, f"left alive by pytest {pid}: {left}"
         assert "damaged" not in Counter(event["event"] for event in self.events())
 
+    def await_processes(self, command: str, count: int) -> None:
+        """Until so many processes of the session have this command line."""
+        deadline = time.monotonic() + QUIET_S
+        while sum(line.strip() == command for line in alive(self.mark)) < count:
+            assert time.monotonic() < deadline, f"{command} never ran: {alive(self.mark)}"
+            time.sleep(0.02)
+
     def events(self) -> list[dict[str, Any]]:
         """The journal of the one session, empty before there is one."""
         journals = list((self.project.folder / "results").glob(f"run_*/{NAME}"))
@@ -123,15 +139,19 @@ class Ordeal:
         return bool(open_)
 
 
-def alive(mark: str) -> list[str]:
-    """Command lines of the processes that carry the mark."""
+def processes(mark: str) -> dict[int, str]:
+    """Command lines of the living processes that carry the mark, by process id."""
     wanted = f"{MARK}={mark}".encode()
-    return [line for folder in Path("/proc").iterdir() if (line := _line(folder, wanted))]
+    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+    return {int(folder.name): line for folder in folders if (line := _line(folder, wanted))}
+
+
+def alive(mark: str) -> list[str]:
+    """Those command lines alone."""
+    return list(processes(mark).values())
 
 
 def _line(folder: Path, wanted: bytes) -> str:
-    if not folder.name.isdecimal() or int(folder.name) == os.getpid():
-        return ""
     try:
         if wanted not in (folder / "environ").read_bytes().split(b"\0"):
             return ""
@@ -147,4 +167,6 @@ def ordeal(project: Project) -> Iterator[Ordeal]:
     """An ordeal for a project; ends whatever a failed test leaves."""
     made = Ordeal(project)
     yield made
-    subprocess.run(["pkill", "-9", "-f", str(project.folder)], check=False) if alive(made.mark) else None
+    for pid in processes(made.mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
