@@ -32,6 +32,7 @@ class Device:
         load_w: between ``t0_s`` and ``t1_s``, on top of idle; ``bursty``: 45 ms of every 130 ms.
         drift_w: idle power rises by this much a second; ``after_w`` at once at the end of the load.
         tail_w: power above idle right after the end, falling with ``tail_s``.
+        swing_w: idle power swings by this much up and down, every ``swing_s``.
         noise_w: standard deviation of the idle power, new every 20 ms.
         lag_s: what is published is this much older than its publication; ``lag_random`` from 0 to this,
             anew for each tick.
@@ -48,6 +49,8 @@ class Device:
     after_w: float = 0.0
     tail_w: float = 0.0
     tail_s: float = 0.5
+    swing_w: float = 0.0
+    swing_s: float = 1.0
     noise_w: float = 0.0
     tick_s: float = 0.1
     phase_s: float = 0.0
@@ -64,6 +67,8 @@ class Device:
         on = self._burst(inside) if self.bursty else inside
         tail = self.tail_w * self.tail_s * (1 - math.exp(-after / self.tail_s))
         idle = self.idle_w * t_s + self.drift_w * t_s * abs(t_s) / 2 + self.after_w * after
+        turn = 2 * math.pi / self.swing_s
+        idle -= self.swing_w / turn * math.cos(turn * t_s)
         return idle + self.load_w * on + tail + self._noise(t_s)
 
     @staticmethod

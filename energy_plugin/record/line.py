@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 AROUND = 8  # edges to either side of a line that help to tell when its own came
 NEAR_S = 1.0  # edges further away say nothing about the window's ends, unless there are no others
+BENDS = 4  # knots that show whether a line bends
 
 
 class Level(NamedTuple):
@@ -53,7 +54,7 @@ def level_of(line: Line, power_w: float, unc_w: float) -> Level:
     n, times, values = len(line.times_s), line.times_s, line.joules
     mean_s, mean_j = statistics.fmean(times), statistics.fmean(values)
     spread = sum((t - mean_s) ** 2 for t in times)
-    noise_j, scatter_j = line.jitter_s * abs(power_w), 0.0
+    noise_j, scatter_j, rest = line.jitter_s * abs(power_w), 0.0, [0.0] * n
     if n >= 3 and spread > 0:
         slope = sum((t - mean_s) * (j - mean_j) for t, j in zip(times, values, strict=True)) / spread
         rest = [j - mean_j - slope * (t - mean_s) for t, j in zip(times, values, strict=True)]
@@ -63,4 +64,22 @@ def level_of(line: Line, power_w: float, unc_w: float) -> Level:
         weight = 1 / (1 + (own_unc_w / max(unc_w, 1e-12)) ** 2)
         power_w += weight * (slope - power_w)
         unc_w *= math.sqrt(1 - weight)
-    return Level(mean_j - power_w * mean_s, math.hypot(noise_j, unc_w * mean_s), scatter_j)
+    bend_j = _bend(times, rest) if n >= BENDS else 0.0
+    return Level(mean_j - power_w * mean_s, math.hypot(noise_j, unc_w * mean_s, bend_j), scatter_j)
+
+
+def _bend(times: Sequence[float], rest: Sequence[float]) -> float:
+    """How far from the straight line its knots' own curve lies at time 0, by what they leave of the line.
+
+    Power that swings or drifts bends the line; nobody knows whether it bent on between the last knot and
+    the moment asked for.
+    """
+    mean_s = statistics.fmean(times)
+    from_mean = [t - mean_s for t in times]
+    spread = sum(t * t for t in from_mean)
+    skew = sum(t**3 for t in from_mean) / spread
+    # The square, freed of what a straight line tells.
+    square = [t * t - spread / len(times) - skew * t for t in from_mean]
+    norm = sum(q * q for q in square)
+    curve = sum(q * r for q, r in zip(square, rest, strict=True)) / norm if norm > 0 else 0.0
+    return abs(curve * (mean_s**2 - spread / len(times) + skew * mean_s))

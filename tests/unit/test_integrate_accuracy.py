@@ -109,6 +109,14 @@ def test_what_shifts_the_counter_evenly_does_not_shift_the_joules(name: str) -> 
     assert inside(found) == 1.0
 
 
+@pytest.mark.parametrize("duration_s", [0.3, 1.0, 5.0])
+def test_idle_power_that_swings_is_within_the_uncertainty(duration_s: float) -> None:
+    found = runs(duration_s, swing_w=8.0, swing_s=1.7)
+    ratios = sorted(abs((r.joules or 0.0) - truth) / (r.unc_j or 1e-9) for truth, r in found)
+    assert ratios[int(0.9 * PHASES)] <= 3
+    assert inside(found) == 1.0
+
+
 LAGGING: dict[str, dict[str, Any]] = {
     "lag of half a tick, fast tail": {"lag_s": 0.05, "tail_w": 150.0, "tail_s": 0.15},
     "lag of a fifth, fast tail": {"lag_s": 0.02, "tail_w": 150.0, "tail_s": 0.15},
