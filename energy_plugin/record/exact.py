@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from energy_plugin.record.answer import Answer, is_outer
+from energy_plugin.record.counter import LIMIT_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,10 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     A window that nothing runs around fits with :data:`SLACK_S` to spare at both ends together; an inner
     one only with as much as it is uncertain itself, or where the trace has no more than two samples and
     the window is nearly all of it.
+
+    The lower bound takes off what flowed in what is to spare: at the channel's limit where it knows one,
+    else at the mean power of the window. Work that drew more than that right outside the window could break
+    it, by at most 0.1 s of what it drew more. The upper bound needs no such word.
     """
     flights = [f.samples for f in counter.flights if len(f.samples) > 1]
     if len(flights) != 1:
@@ -39,7 +44,9 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     reason = counter.fault(window, inside=True) or ("counter-reset" if len(counter.flights) > 1 else "")
     if (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns:
         reason = reason or "not-covered"
-    found = _fitting(samples, t0, t1, window) or _interpolated(samples, t0, t1, window.unc_ns)
+    found = _fitting(samples, t0, t1, window, LIMIT_FACTOR * trace.channel.limit_w) or _interpolated(
+        samples, t0, t1, window.unc_ns
+    )
     found = _stale(found, trace.channel.tick_s * 1e9 / (t1 - t0))
     measured = not model and found.method != "interpolated"
     return found._replace(
@@ -49,8 +56,11 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     )
 
 
-def _fitting(samples: Sequence[Sample], t0: int, t1: int, window: Window) -> Answer | None:
-    """The difference of the two samples around the window, None where they are too far from it."""
+def _fitting(samples: Sequence[Sample], t0: int, t1: int, window: Window, most_w: float) -> Answer | None:
+    """The difference of the two samples around the window, None where they are too far from it.
+
+    *most_w* is the most there can be right outside it; where it is less than the mean, the mean counts.
+    """
     first = samples[max(0, bisect.bisect_right(samples, t0, key=_t_ns) - 1)]
     last = samples[min(len(samples) - 1, bisect.bisect_left(samples, t1, key=_t_ns))]
     span_ns, slack_ns = last.t_ns - first.t_ns, last.t_ns - first.t_ns - (t1 - t0)
@@ -61,7 +71,8 @@ def _fitting(samples: Sequence[Sample], t0: int, t1: int, window: Window) -> Ans
         return None
     joules = last.joules - first.joules
     spread = joules * 2 * window.unc_ns / (t1 - t0)
-    lo_j, hi_j = max(0.0, joules * (1 - slack_ns / span_ns) - spread), joules + spread
+    outside_j = max(joules / span_ns, most_w / 1e9) * slack_ns
+    lo_j, hi_j = max(0.0, joules - outside_j - spread), joules + spread
     return Answer(
         joules=joules, lo_j=lo_j, hi_j=hi_j, method="exact-window", unc_j=(hi_j - lo_j) / math.sqrt(12)
     )

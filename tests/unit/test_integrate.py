@@ -261,6 +261,13 @@ def test_an_exact_window_is_measured_and_bounded_by_its_slack() -> None:
     assert reading.hi_j == pytest.approx(202.0 + tick_j)
 
 
+def test_what_surrounds_an_exact_window_counts_at_the_limit_of_the_channel_where_it_is_known() -> None:
+    limited = replace(PACKAGE, limit_w=200.0, tick_s=0.0)
+    reading = integrate(two_points(1.0, 3.02, 202.0, limited), window(1.01, 3.0), None)
+    assert (reading.joules, reading.hi_j) == (202.0, 202.0)
+    assert reading.lo_j == pytest.approx(202.0 - 1.5 * 200.0 * 0.03)
+
+
 def test_an_inner_window_of_a_two_point_trace_is_estimated_between_zero_and_all() -> None:
     reading = integrate(two_points(0.0, 10.0, 100.0), window(2.0, 4.0, "epoch:1"), None)
     assert (reading.status, reading.method) == ("estimated", "interpolated")
