@@ -10,6 +10,7 @@ import numbers
 import os
 import re
 import time
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 REPOSITORY = "code"
 LONGEST_NAME = 80
+LONGEST_NAME_BYTES = 200
+"""A folder's name takes 255 bytes, and has a prefix and a number beside the name."""
+KEPT = frozenset("_.+-")
+"""What a name keeps beside letters, digits and the marks on them, of any script."""
+HASH_DIGITS = 8
 MOST_INTEGER = 2**63
 LARGEST_BYTES = 16 * 2**20
 """A larger file on a command line is data, not code."""
@@ -95,7 +101,7 @@ class CodeCases:
             ResultsError: what was measured could not be kept.
         """
         model = clean_name(name)
-        self._models.setdefault(model, name)
+        self._models[model] = name
         program = Program(
             repository=REPOSITORY,
             model=model,
@@ -264,15 +270,33 @@ class CodeSession(Session):
 
 
 def clean_name(name: str) -> str:
-    """The name as it may stand in a path and in a case id.
+    """The name as it may stand in a path and in a case id; two names never become one.
+
+    Letters and digits of every script are kept. Where anything else was left out or cut off, a short
+    hash of the whole name follows. Spellings that Unicode holds to be the same text are one name.
 
     Raises:
-        UsageError: nothing is left of it.
+        UsageError: no letter or digit is in it.
     """
-    clean = re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.")[:LONGEST_NAME].strip("-.")
-    if not clean:
+    text = unicodedata.normalize("NFC", name)
+    parts = "".join(char if _is_kept(char) else " " for char in text).split()
+    clean = _cut("-".join(parts).strip("-."), LONGEST_NAME)
+    if not any(char.isalnum() or char == "_" for char in clean):
         raise UsageError(f"name {name!r}: must hold a letter or a digit")
-    return clean
+    if clean == text:
+        return clean
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
+    return f"{_cut(clean, LONGEST_NAME - HASH_DIGITS - 1)}-{digest}"
+
+
+def _is_kept(char: str) -> bool:
+    return char.isalnum() or char in KEPT or unicodedata.category(char).startswith("M")
+
+
+def _cut(text: str, longest: int) -> str:
+    """No more than so many characters, whole ones, and bytes."""
+    most = LONGEST_NAME_BYTES - (LONGEST_NAME - longest)
+    return text[:longest].encode()[:most].decode(errors="ignore").strip("-.")
 
 
 def sorted_values(values: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:

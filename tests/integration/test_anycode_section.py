@@ -81,7 +81,7 @@ with measure("evaluate", quiet=True):
     assert (status, joules, right) == ("unavailable", "None", "True")
     assert 49.9 <= float(watts) < 65  # its own edges lie around the section, some milliseconds under load
     assert errors.count("\n") == 1
-    assert "no joules measured" in errors
+    assert "no joules measured: no meter (wattwhy doctor" in errors
     assert "about 1" in errors
     first, second, third = script.rows()
     assert [first["model"], second["model"], third["model"]] == ["train", "train", "evaluate"]
@@ -95,6 +95,29 @@ with measure("evaluate", quiet=True):
     facts = json.loads((script.session / "session.json").read_text())
     assert (facts["complete"], facts["planned"], facts["done"]) == (True, 3, 3)
     assert set(facts["catalogue"]["code"]["models"]) == {"train", "evaluate"}
+
+
+def test_chinese_names_are_models_of_their_own(script: Script) -> None:
+    _, errors = script.run("""
+with measure("训练", values={"批量": 32}) as m:
+    with measure("验证"):
+        pass
+    m.split("加载")
+with measure("é1", quiet=True):
+    pass
+with measure("è1", quiet=True):
+    pass
+""")
+    assert "wattwhy: 训练: " in errors
+    assert [row["model"] for row in script.rows()] == ["训练", "é1", "è1"]
+    assert [row["hyperparam_批量"] for row in script.rows()] == ["32", "", ""]
+    assert {path.name for path in script.session.iterdir() if path.is_dir()} == {
+        "code_训练_001",
+        "code_é1_001",
+        "code_è1_001",
+    }
+    windows = {window.name for window in records(script.session)[0].outcomes[0].windows}
+    assert {"phase:验证", "phase:加载"} <= windows
 
 
 def test_an_exception_goes_through_and_the_record_says_failed(script: Script) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +44,52 @@ def test_any_name_becomes_one_safe_path_part_or_is_refused(text: str) -> None:
     try:
         clean = clean_name(text)
     except UsageError:
-        assert not any(c.isascii() and c.isalnum() for c in text)
+        assert not any(c.isalnum() for c in text[:80])
         return
     assert 0 < len(clean) <= 80
+    assert len(f"code_{clean}_1000.tmp".encode()) <= 255
     assert Path(clean).name == clean
     assert not clean.startswith((".", "-"))
     assert clean_name(clean) == clean
+
+
+@given(st.lists(st.text("a é́1è训练验证/ -.🔥_", min_size=1, max_size=90), min_size=2, max_size=6))
+def test_two_names_never_become_one_model(texts: list[str]) -> None:
+    names = {unicodedata.normalize("NFC", text) for text in texts}
+    cleaned = [clean_name(name) for name in names if any(c.isalnum() or c == "_" for c in name[:60])]
+    assert len(set(cleaned)) == len(cleaned)
+
+
+@pytest.mark.parametrize("name", ["训练", "é1", "обучение", "प्रशिक्षण", "학습", "تدريب", "resnet20+a_b-1.5"])
+def test_words_of_any_script_stay_as_they_are(name: str) -> None:
+    assert clean_name(unicodedata.normalize("NFD", name)) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "start"),
+    [
+        ("a b", "a-b", "a-b"),
+        ("a/b", "a b", "a-b-"),
+        ("训练🔥", "训练", "训练"),
+        ("x" * 90, "x" * 91, "x" * 71 + "-"),
+        ("字" * 79 + "a", "字" * 79 + "b", "字" * 50),
+    ],
+)
+def test_what_was_dropped_from_a_name_is_told_apart_by_a_hash(one: str, other: str, start: str) -> None:
+    assert clean_name(one) != clean_name(other)
+    assert clean_name(one).startswith(start)
+    assert clean_name(other).startswith(start)
+
+
+@pytest.mark.parametrize("name", ["", " ", "🔥", "--", "/.", "\u0301"])
+def test_a_name_without_letter_or_digit_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="must hold a letter or a digit"):
+        clean_name(name)
+
+
+def test_hyperparameters_of_any_script_have_columns_of_their_own() -> None:
+    values, _ = sorted_values({"学习率": 0.1, "学习 率": 0.2, "批量": 32})
+    assert (values["学习率"], values["批量"], len(values)) == (0.1, 32, 3)
 
 
 def test_digest_is_of_the_files_contents_alone(tmp_path: Path) -> None:
