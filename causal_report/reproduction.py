@@ -26,8 +26,6 @@ METRICS = (
     "total_energy_joules",
     "energy_cpu_total_joules",
     "energy_gpu_total_joules",
-    "estimate_codecarbon_joules",
-    "estimate_calculator_joules",
 )
 SAME = ("data_digest", "device", "executor", "weights")
 LEAST_PAIRS = 3
@@ -61,10 +59,9 @@ def compare(recorded: pd.DataFrame, reproduced: pd.DataFrame) -> list[Line]:
     pairs = _pairs(recorded, reproduced)
     lines: list[Line] = []
     for model, group in pairs.groupby("name", sort=True):
-        metrics = [
-            *METRICS,
-            *sorted(c[:-4] for c in group.columns if c.startswith("perf_") and c.endswith("_old")),
-        ]
+        both = sorted(str(c).removesuffix("_old") for c in group.columns if str(c).endswith("_old"))
+        estimates = [c for c in both if c.startswith("estimate_") and c.endswith("_joules")]
+        metrics = [*METRICS, *estimates, *(c for c in both if c.startswith("perf_"))]
         for metric in metrics:
             line = _line(str(model), metric, group)
             if line:

@@ -41,7 +41,7 @@ def choose(frame: pd.DataFrame) -> Response:
                 )
     for name in _estimators(frame):
         column = f"estimate_{name}_joules"
-        known = int(frame[column].notna().sum())
+        known = int(_estimated(frame, column).sum())
         if known and known >= SHARE * n:
             return Response(
                 column=column,
@@ -64,13 +64,20 @@ def column(response: Response) -> Column | None:
 
 def rows(frame: pd.DataFrame, response: Response) -> pd.Series[bool]:
     """Rows whose energy has exactly the response's status and reason."""
-    known = frame[response.column].notna()
     if response.column != "total_energy_joules":
-        return known
+        return _estimated(frame, response.column)
+    known = frame[response.column].notna()
     known &= frame["total_energy_status"] == response.status
     if response.status == "partial":
         known &= _reasons(frame) == response.reason
     return known
+
+
+def _estimated(frame: pd.DataFrame, column: str) -> pd.Series[bool]:
+    """Rows that have an estimate of all that the estimator reads."""
+    known = frame[column].notna()
+    status = f"{column.removesuffix('_joules')}_status"
+    return known & (frame[status] != "partial") if status in frame else known
 
 
 def _reasons(frame: pd.DataFrame) -> pd.Series[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energy_plugin.record.rows import rows
+from energy_plugin.record.rows import Row, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +23,7 @@ STATUS_OF = {
     "total_energy_joules": "total_energy_status",
     "energy_cpu_total_joules": "energy_cpu_status",
     "energy_gpu_total_joules": "energy_gpu_status",
-    "estimate_codecarbon_joules": "estimate_codecarbon_status",
-    "estimate_calculator_joules": "estimate_calculator_status",
 }
-
-
 OF_A_PAIR = {
     "total_energy_joules": ("shared_energy_joules", "shared_energy_status"),
     "duration_seconds": ("shared_duration_seconds", ""),
@@ -50,21 +46,35 @@ class ReplayClock:
 
 
 def carry(record: Record, request: pytest.FixtureRequest, column: str) -> None:
-    """Make the value the only round of the test's benchmark; the rest goes into ``extra_info``."""
+    """Make the value the only round of the test's benchmark; the rest goes into ``extra_info``.
+
+    Without a value of the whole run the test is no benchmark.
+    """
+    row = rows(record)[0]
+    value = _whole(row, column, pair=record.case.mode == "pair")
+    # Part of the joules would look like an improvement; and a benchmark without a round is warned of.
+    if value is None:
+        return
     clock = ReplayClock()
+    clock.value = value
     # Before the fixture is made: it reads timer and group from the marker.
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{GROUP} {column}"))
     benchmark = request.getfixturevalue("benchmark")
-    row = rows(record)[0]
     benchmark.extra_info.update({key: value for key, value in row.items() if value not in (None, "")})
     benchmark.extra_info["value"] = column
-    # Without a whole value there is no round: part of the joules would look like an improvement.
-    held, status = (column, STATUS_OF.get(column, ""))
-    if record.case.mode == "pair":
-        held, status = OF_A_PAIR.get(column, (held, status))
-    if row[held] is not None and row.get(status, "measured") in ("measured", "estimated"):
-        clock.value = float(row[held])
-        benchmark.pedantic(lambda: None, rounds=1)
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+def _whole(row: Row, column: str, *, pair: bool) -> float | None:
+    """The value, if it is of the whole run."""
+    status = STATUS_OF.get(column, "")
+    if column.startswith("estimate_"):
+        status = f"{column.removesuffix('_joules')}_status"
+    if pair:
+        column, status = OF_A_PAIR.get(column, (column, status))
+    value = row.get(column)
+    whole = row.get(status, "measured") in ("measured", "estimated")
+    return float(value) if value is not None and whole else None
 
 
 class Guest:

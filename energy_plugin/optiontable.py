@@ -20,6 +20,8 @@ VALUES = (
     "energy_gpu_total_joules",
     "estimate_codecarbon_joules",
     "estimate_calculator_joules",
+    "estimate_nvml_joules",
+    "estimate_zeus_joules",
     "duration_seconds",
 )
 

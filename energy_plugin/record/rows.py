@@ -46,7 +46,11 @@ COLUMNS = (
     "cooldown_seconds", "cooldown_reason", "gpu_power_limit_watts",
     *SHARED_COLUMNS, *BACKGROUND_COLUMNS, "shared_with", "simulated", "schema_version",
 )  # fmt: skip
-"""Fixed columns of summary.csv; ``hyperparam_*`` and ``perf_*`` follow as the session has them."""
+"""Fixed columns of summary.csv; ``hyperparam_*``, ``perf_*`` and the ``estimate_*`` of further estimators
+follow as the session has them."""
+
+ESTIMATORS = ("codecarbon", "calculator")
+"""Those whose columns are always there."""
 
 CONVERGED_SHARE = 0.99
 """Convergence epoch: the first that has made this share of the whole fall in loss."""
@@ -246,8 +250,9 @@ def _source(readings: Iterable[Reading]) -> str:
 
 
 def _estimates(by_name: Mapping[str, Total]) -> Row:
+    """Joules and status of every estimator that the session had, whether it found any or not."""
     row: Row = {}
-    for name in ("codecarbon", "calculator"):
+    for name in (*ESTIMATORS, *sorted(set(by_name) - set(ESTIMATORS))):
         found = by_name.get(name)
         row[f"estimate_{name}_joules"] = found.joules if found else None
         row[f"estimate_{name}_status"] = found.status if found else "unavailable"

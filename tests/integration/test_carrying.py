@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,35 @@ def test_benchmark_json_carries_the_value_and_everything_else(project: Project) 
     assert info["duration_seconds"] > 0
     assert info["hyperparam_epochs"] == 2
     assert info["perf_accuracy"] == 0.9
+
+
+def test_every_estimator_of_the_session_has_its_columns_and_is_compared(project: Project) -> None:
+    read = {
+        ("perf", "cpu:package:0", "direct"): 100.0,
+        ("nvml", "gpu:x", "model"): 260.0,
+        ("acme", "cpu", "model"): 120.0,
+    }
+    channels = [
+        {"meter": m, "channel": c, "kind": kind, "joules": joules} for (m, c, kind), joules in read.items()
+    ]
+    file = project.folder / "recorded.json"
+    file.write_text(json.dumps({"cases": {"*": channels}}))
+    project.case("good")
+    value = "--energy-value=estimate_nvml_joules"
+    arguments = (f"--energy-replay={file}", "--energy-report=always", value, "--benchmark-json=out.json")
+    done = project.run("--energy-meters", "replay", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert benchmark_json(project)["benchmarks"][0]["stats"]["mean"] == 260.0
+    with (project.session / "summary.csv").open(newline="") as table:
+        (row,) = csv.DictReader(table)
+    assert (row["total_energy_joules"], row["total_energy_status"]) == ("100.0", "partial")
+    for name, joules in {"nvml": "260.0", "acme": "120.0"}.items():
+        assert (row[f"estimate_{name}_joules"], row[f"estimate_{name}_status"]) == (joules, "estimated")
+    assert (row["estimate_codecarbon_joules"], row["estimate_codecarbon_status"]) == ("", "unavailable")
+    report = json.loads((project.session / "report.json").read_text())
+    compared = {(a["estimator"], a["part"]): a for a in report["agreement"]}
+    assert compared["acme", "cpu"]["bias_pct"] == pytest.approx(20.0)
+    assert ("nvml", "total") in compared
 
 
 @pytest.mark.parametrize(("joules", "code"), [(480.0, 1), (404.0, 0)])
@@ -123,11 +153,12 @@ def test_eta_counts_down_and_status_file_follows(project: Project) -> None:
 
 
 def test_cooldown_is_zero_with_its_reason_where_nothing_shows_rest(project: Project) -> None:
-    project.case("good")
+    project.case("good", replicates=2)
     project.run()
-    (record,) = records(project.session)
-    assert record.cooldown.seconds == 0
-    assert record.cooldown.reason == "no temperature or power channel lives here"
+    assert [(record.cooldown.seconds, record.cooldown.reason) for record in records(project.session)] == [
+        (0.0, "first case"),
+        (0.0, "no temperature or power channel lives here"),
+    ]
 
 
 def test_hooks_add_a_meter_and_see_each_record(project: Project) -> None:

@@ -216,6 +216,18 @@ def test_without_meters_the_estimate_keeps_its_own_name() -> None:
     assert chosen.reason == "no-permission"
 
 
+def test_other_estimators_are_taken_after_the_known_ones_and_never_in_part() -> None:
+    frame = _status(tables.rows(10), "unavailable", "no-permission").assign(total_energy_joules=np.nan)
+    frame = frame.assign(estimate_acme_joules=5.0, estimate_acme_status="estimated")
+    assert response.choose(frame).estimator == "codecarbon"
+    frame = frame.drop(columns="estimate_codecarbon_joules")
+    chosen = response.choose(frame)
+    assert (chosen.column, chosen.label) == ("estimate_acme_joules", "energy estimated by acme")
+    frame.loc[frame.index[:3], "estimate_acme_status"] = "partial"
+    assert response.rows(frame, chosen).sum() == response.choose(frame).n == 7
+    assert response.choose(frame.assign(estimate_acme_status="partial")).status == "unavailable"
+
+
 def test_without_any_joules_there_is_no_response() -> None:
     frame = _status(tables.rows(10), "unavailable", "no meter").assign(total_energy_joules=np.nan)
     chosen = response.choose(frame.drop(columns="estimate_codecarbon_joules"))
