@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from energy_plugin.record.baseline import net
 from energy_plugin.record.record import Total, direct, total
-from energy_plugin.terminal import joules
+from energy_plugin.terminal import between, joules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from energy_plugin.record.record import Record
     from energy_plugin.record.trace import Reading
 
-WIDE = 0.05
-"""Bounds further than this share from the value are told with it."""
+NO_METER = "no meter"
+"""Reason of a total that no channel could have been part of: it is no code behind a channel."""
 HEAD = ("channel", "meter", "gross", "net of idle", "bounds", "status", "source")
 
 
@@ -27,7 +27,7 @@ def line(record: Record, folder: Path) -> str:
     parts = [seconds(record.duration_s)]
     if whole.joules is None:
         parts.append(f"no joules measured: {reason(whole)}")
-        parts += [f"about {_joules(e.joules)} by {n}" for n, e in record.estimates().items() if e.joules]
+        parts += [f"about {joules(e.joules)} by {n}" for n, e in record.estimates().items() if e.joules]
     else:
         parts.insert(0, _measured(whole))
     if not record.success:
@@ -40,11 +40,9 @@ def line(record: Record, folder: Path) -> str:
 
 def _measured(whole: Total) -> str:
     """Joules with their status; and their bounds where these are far off, as of windows that are short."""
-    lo_j, hi_j, value_j = whole.lo_j or 0.0, whole.hi_j or 0.0, whole.joules or 0.0
-    between = ""
-    if (hi_j - lo_j) / 2 > WIDE * value_j:
-        between = f" (between {_joules(lo_j)} and {_joules(hi_j)})"
-    return f"{_joules(value_j)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}{between}"
+    value_j = whole.joules or 0.0
+    bounds = between(value_j, whole.lo_j or 0.0, whole.hi_j or 0.0)
+    return f"{joules(value_j)} {whole.status}{f' ({whole.reason})' if whole.reason else ''}{bounds}"
 
 
 def seconds(value: float) -> str:
@@ -54,7 +52,8 @@ def seconds(value: float) -> str:
 
 def reason(whole: Total) -> str:
     """Why a total has no joules, each code once, and what tells the mend."""
-    codes = dict.fromkeys(part.rpartition(" ")[2] for part in whole.reason.split("; "))
+    parts = whole.reason.split("; ")
+    codes = dict.fromkeys(part if part == NO_METER else part.rpartition(" ")[2] for part in parts)
     return f"{', '.join(codes)} (wattwhy doctor says how to mend it)"
 
 
@@ -88,7 +87,7 @@ def table(record: Record, folder: Path) -> Iterator[str]:
         yield f"total: {_measured(whole)}"
     for name, estimate in record.estimates().items():
         if estimate.joules is not None:
-            yield f"estimate of {name}: {_joules(estimate.joules)}"
+            yield f"estimate of {name}: {joules(estimate.joules)}"
     if epochs := record.outcomes[0].epochs:
         yield f"{len(epochs)} epochs, each with its own readings"
     yield from strangers(record)
@@ -111,21 +110,17 @@ def of_window(record: Record, window: str) -> tuple[Total, dict[str, Total]]:
 def _row(reading: Reading) -> tuple[str, ...]:
     bounds = "" if reading.lo_j is None else f"[{reading.lo_j:.4g}, {reading.hi_j:.4g}] J"
     above = net(reading)
-    known = "" if above.joules is None else f"{_joules(above.joules)} ± {above.unc_j or 0.0:.2g}"
+    known = "" if above.joules is None else f"{joules(above.joules)} ± {above.unc_j or 0.0:.2g}"
     kind = "" if reading.kind == "direct" else " (model)"
     return (
         reading.channel,
         reading.meter,
-        _joules(reading.joules or 0.0),
+        joules(reading.joules or 0.0),
         known,
         bounds,
         f"{reading.status}{f': {reading.reason}' if reading.reason else ''}",
         f"{reading.source}{kind}",
     )
-
-
-def _joules(value: float) -> str:
-    return joules(value) if value >= 0 else f"-{joules(-value)}"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from energy_plugin.record.record import RANK
 from energy_plugin.run.host import host_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from energy_plugin.declare.case import Case
-    from energy_plugin.record.record import Record
+    from energy_plugin.record.record import Record, Total
     from energy_plugin.record.trace import Channel
     from energy_plugin.run.session import Session
 
 PROPERTY = "energy"
 """Name of the user property that carries a case's status word."""
+WIDE = 0.05
+"""Bounds further than this share from the value are told with it."""
 NO_METER = "energy: NO DIRECT METER LIVES HERE: joules are estimates; wattwhy doctor says how to mend it"
 
 
@@ -34,7 +37,7 @@ def span(seconds: float | None) -> str:
 
 def joules(value: float) -> str:
     """Joules with three figures or more, without an exponent."""
-    return f"{value:.0f} J" if value >= 100 else f"{value:.3g} J"
+    return f"{value:.0f} J" if abs(value) >= 100 else f"{value:.3g} J"
 
 
 def status_word(record: Record) -> str:
@@ -128,6 +131,28 @@ def _energy(energy: Mapping[str, Any]) -> str:
     return f"{joules(energy['joules'])} {energy['status']}{without}"
 
 
+def _sums(totals: Iterable[Total]) -> str:
+    """Joules by status: what is not measured is never called so, nor added to what is."""
+    known = [total for total in totals if total.joules is not None]
+    by_status = {status: [total for total in known if total.status == status] for status in RANK}
+    said = [_sum(status, found) for status, found in by_status.items() if found]
+    return ", ".join(said) or "no joules measured"
+
+
+def _sum(status: str, totals: Sequence[Total]) -> str:
+    value_j = sum(total.joules or 0.0 for total in totals)
+    bounds = between(value_j, *(sum(getattr(t, name) or 0.0 for t in totals) for name in ("lo_j", "hi_j")))
+    attempts = f"{len(totals)} attempt{'' if len(totals) == 1 else 's'}"
+    return f"{joules(value_j)} {status}{bounds} in {attempts}"
+
+
+def between(value_j: float, lo_j: float, hi_j: float) -> str:
+    """The bounds where these are far off, as of windows that are short; empty where they are near."""
+    if (hi_j - lo_j) / 2 <= WIDE * value_j:
+        return ""
+    return f" (between {joules(lo_j)} and {joules(hi_j)})"
+
+
 def summary(session: Session) -> Iterator[str]:
     """One line a model and what failed; the report's path comes later, when it is written."""
     by_model: dict[str, list[Record]] = {}
@@ -137,12 +162,8 @@ def summary(session: Session) -> Iterator[str]:
     for name, found in by_model.items():
         good = [record for record in found if record.success]
         seconds = sum(record.duration_s for record in found)
-        totals = [record.total().joules for record in found]
-        known = [value for value in totals if value is not None]
-        measured = (
-            f"{joules(sum(known))} measured in {len(known)} attempts" if known else "no joules measured"
-        )
-        yield f"{name}: {len(good)} of {len(found)} attempts succeeded, {span(seconds)}, {measured}"
+        energy = _sums(record.total() for record in found)
+        yield f"{name}: {len(good)} of {len(found)} attempts succeeded, {span(seconds)}, {energy}"
     if session.cases_done < len(session.plan):
         yield f"INCOMPLETE: {session.cases_done} of {len(session.plan)} cases"
     yield from session.end_notes()

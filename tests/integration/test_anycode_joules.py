@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from energy_plugin.record.journal import records
+from energy_plugin.run.code import clean_name
 from tests.conftest import lines_with
 from tests.simulated.hardware import Gpu
 
@@ -56,9 +57,11 @@ def test_plain():
     assert lines_with(done.stdout, "test_fit[1-a b] PASSED", "about", "by calculator")
     assert lines_with(done.stdout, "results:", "run_")
     one, two, three = rows(project)
+    spaced = clean_name("test_fit-a b.step")
+    assert spaced.startswith("test_fit-a-b.step-")
     assert [row["model"] for row in (one, two, three)] == [
-        "test_fit-a-b.step",
-        "test_fit-a-b.step",
+        spaced,
+        spaced,
         "test_call",
     ]
     assert [row["hyperparam_epochs"] for row in (one, two, three)] == ["1", "2", ""]
@@ -132,6 +135,55 @@ def test_own(joules, benchmark):
     assert section["extra_info"]["model"] == "test_section"
     assert own["stats"]["mean"] == pytest.approx(0.01, rel=0.9)
     assert own["extra_info"]["test_own.all.estimate_calculator_joules"] > 1.4
+
+
+def test_tests_with_chinese_names_are_chosen_and_told_by_them(project: Project) -> None:
+    write(
+        project,
+        """
+@pytest.mark.parametrize("data", ["验证", "训练"])
+def test_训练(joules, data):
+    with joules("第一步"):
+        pass
+
+def test_验证(joules):
+    with joules():
+        pass
+""",
+    )
+    done = project.run("-v", "-k", "test_训练", "--energy-report=always", *TDP)
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = ["test_训练-验证.第一步", "test_训练-训练.第一步"]
+    assert [(row["model"], row["replicate"]) for row in rows(project)] == [(name, "1") for name in names]
+    for name, record in zip(names, records(project.session), strict=True):
+        assert name in record.case.id
+        assert (project.session / f"code_{name}_001" / "experiment.json").is_file()
+        assert lines_with(done.stdout, f"code/{name}: 1 of 1 attempts succeeded")
+        assert name in (project.session / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("status", ["measured", "partial"])
+def test_a_partial_run_is_no_benchmark_and_no_warning(project: Project, status: str) -> None:
+    write(project, "def test_it(joules):\n    with joules():\n        time.sleep(0.05)\n")
+    recorded = project.folder / "recorded.json"
+    cpu = {"meter": "perf", "channel": "cpu:package:0", "kind": "direct", "joules": 100.0}
+    gpu = {"meter": "nvml", "channel": "gpu:x", "kind": "direct", "joules": 260.0}
+    lost = {**gpu, "joules": None, "reason": "gpu-lost"}
+    channels = [cpu, gpu if status == "measured" else lost]
+    recorded.write_text(json.dumps({"cases": {"*": channels}}))
+    done = project.run("--energy-meters=replay", f"--energy-replay={recorded}", "--benchmark-json=out.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout
+    said = {
+        "measured": "1 of 1 attempts succeeded, 0 s, 360 J measured in 1 attempt",
+        "partial": "1 of 1 attempts succeeded, 0 s, 100 J partial in 1 attempt",
+    }
+    assert lines_with(done.stdout, "code/test_it: ", said[status])
+    out = project.folder / "out.json"  # pytest-benchmark writes none without benchmarks
+    means = (
+        [one["stats"]["mean"] for one in json.loads(out.read_text())["benchmarks"]] if out.exists() else []
+    )
+    assert means == ([360.0] if status == "measured" else [])
 
 
 def test_results_that_cannot_be_written_end_the_session(project: Project) -> None:
