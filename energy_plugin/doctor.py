@@ -95,7 +95,7 @@ def print_report(channels: Sequence[Channel], facts: Mapping[str, Any], out: Tex
     inside = own_container(MOUNTINFO.read_text(encoding="utf-8")) is not None
     print(f"{host_line(facts)}, {user}, perf_event_paranoid {facts['perf_event_paranoid']}", file=out)
     if simulated := simulated_by():
-        print(f"SIMULATED: {simulated}. No joule below is a real one.", file=out)
+        print(f"SIMULATED: {simulated} (WATTWHY_SIMULATED is set). No joule below is a real one.", file=out)
     meter = ""
     for channel in channels:
         if channel.meter != meter:

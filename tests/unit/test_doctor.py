@@ -212,7 +212,8 @@ def test_the_load_ends_by_itself_where_nobody_is_left_to_end_it() -> None:
 
 def test_simulated_hardware_is_named_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATTWHY_SIMULATED", "two GPUs of tests/simulated")
-    assert "SIMULATED: two GPUs of tests/simulated" in report(Fixed(LIVE))[1].splitlines()[1]
+    second = report(Fixed(LIVE))[1].splitlines()[1]
+    assert "SIMULATED: two GPUs of tests/simulated (WATTWHY_SIMULATED is set)" in second
     monkeypatch.delenv("WATTWHY_SIMULATED")
     assert "SIMULATED" not in report(Fixed(LIVE))[1]
 
