@@ -80,6 +80,7 @@ class _Runs:
     def all(self) -> int:
         """Every run, the session's end, the report."""
         session = self._session()
+        session.tell = _tell
         code, begun = EXIT_WRAPPER, False
         try:
             with _Signals(self._executor):

@@ -107,6 +107,7 @@ class State:
             only_sections: it has no cases but the sections of ``joules``.
         """
         self._catch_signals()
+        made.tell = self._tell
         try:
             made.begin(self.compared_value)
         except BaseException:  # Ctrl-C, too: the host is to be given back
@@ -328,6 +329,12 @@ class State:
         if self.report is not None:
             latest = self.report.parent.parent / "latest" / self.report.name
             self.write(f"report: {latest if latest.exists() else self.report}")
+
+    def _tell(self, line: str) -> None:
+        """During a test, too, whose output is captured."""
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            self.write(f"energy: {line}")
 
     def write(self, line: str) -> None:
         """One line on the terminal, outside of any capture; nothing under -p no:terminal."""

@@ -10,7 +10,7 @@ from energy_plugin.record.record import Cooldown
 from energy_plugin.run.idle import Slice, baseline_of, sensing, slice_s, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from energy_plugin.clock import Clock
     from energy_plugin.record.baseline import Level
@@ -26,6 +26,8 @@ BACK_W = 0.5
 """Back at idle: within this share and these watts of the first baseline (and its uncertainty) ..."""
 BACK_C = 3.0
 """... and no more than this many degrees above its temperature."""
+TOLD_S = 3.0
+"""A longer wait is announced."""
 SLICES = 2
 """Slices of a cooldown that must be back, one after the other; they are the next case's baseline."""
 
@@ -37,17 +39,26 @@ class Rest:
         meters: the living ones; only those that see the machine's power now take part.
         idle_s: length of the baselines before and after, 0 none.
         cooldown_s: longest rest between two cases, 0 none.
+        tell: called once for each wait longer than three seconds, with what is waited for.
 
     Attributes:
         held: the baseline that the next attempt's readings carry.
         first: the one before the first case, None until it was taken.
     """
 
-    def __init__(self, meters: Sequence[Guarded], clock: Clock, idle_s: float, cooldown_s: float) -> None:
+    def __init__(
+        self,
+        meters: Sequence[Guarded],
+        clock: Clock,
+        idle_s: float,
+        cooldown_s: float,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._meters = sensing(meters)
         self._clock = clock
         self._idle_s = idle_s
         self._cooldown_s = cooldown_s
+        self._tell = tell
         self.first: Baseline | None = None
         self.held = Baseline(name="idle:before", reason=self.why_not())
 
@@ -100,6 +111,9 @@ class Rest:
         """Settle, then watch until a whole window shows no drift."""
         if self.why_not():
             return Baseline(name=name, reason=self.why_not())
+        if (wait_s := SETTLE_S + self._idle_s) > TOLD_S:
+            longer = f", up to {TRIES} times as long while its power drifts"
+            self._tell(f"watching the machine at rest for {wait_s:g} s{longer}")
         self._clock.sleep(SETTLE_S)
         for _ in range(TRIES):
             baseline = baseline_of(name, self._window(), earlier)
@@ -121,6 +135,8 @@ class Rest:
         if not self.most_s:
             return Cooldown(seconds=0.0, reason=self._why_no_cooldown())
         if not self._levels:
+            if self._cooldown_s > TOLD_S:
+                self._tell(f"resting for {self._cooldown_s:g} s before the next case")
             self._clock.sleep(self._cooldown_s)
             return Cooldown(seconds=self._cooldown_s, reason="fixed rest")
         return self._until_back()
@@ -134,8 +150,12 @@ class Rest:
     def _until_back(self) -> Cooldown:
         began_ns = self._clock.now_ns()
         last: deque[Slice] = deque(maxlen=SLICES)
-        wanted_s, why = slice_s(self._meters), ""
+        wanted_s, why, told = slice_s(self._meters), "", False
         while (left_s := self._cooldown_s - self._since_s(began_ns)) >= wanted_s or not last:
+            if not told and self._since_s(began_ns) + wanted_s > TOLD_S:
+                told = True
+                above = f" ({why})" if why else ""
+                self._tell(f"waiting until the machine is back at rest{above}, {left_s:.0f} s at most")
             last.append(watch(self._meters, self._clock, min(wanted_s, left_s)))
             why = next(filter(None, (self._not_back(part) for part in last)), "")
             if not why and len(last) == SLICES:

@@ -15,6 +15,7 @@ from energy_plugin.run.hostcheck import other_containers
 from energy_plugin.run.outcome import log_tail
 from energy_plugin.run.overlap import Presence
 from energy_plugin.run.powerlimit import is_at
+from energy_plugin.run.rest import TOLD_S
 from energy_plugin.run.retry import FAULTS, Retries
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Runner:
 
     Attributes:
         beside: another session that had the host meanwhile, and would not be seen otherwise.
+        tell: called with what is waited for before a wait longer than three seconds.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Runner:
         self._kept = kept
         self._broken = False
         self.beside = ""
+        self.tell: Callable[[str], None] = lambda line: None
 
     def until_success(
         self, case: Case, executor: Executor, setting: Setting, past: Past, retries: int
@@ -115,6 +118,8 @@ class Runner:
         """Whether there is another try. After a case that waited in vain others do not, until one starts."""
         self._broken = seconds is None
         if seconds is not None:
+            if seconds > TOLD_S:
+                self.tell(f"it could not be started: trying again in {seconds:g} s")
             self._clock.sleep(seconds)
         return seconds is not None
 
@@ -158,6 +163,8 @@ class Runner:
         """The record with what was on the host beside the programs, and the GPUs' power limits."""
         for meter in self._meters:
             meter.select(case.id)
+        if case.mode == "background" and setting.warmup_s > TOLD_S:
+            self.tell(f"the background runs alone for {setting.warmup_s:g} s first")
         containers = other_containers(executor)
         with Presence(case.id) as presence, self._limits.at(case.power_limit_w) as limits_w:
             record = attempt(case, number, executor, self._meters, self._clock, folder, setting)

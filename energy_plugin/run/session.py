@@ -23,7 +23,7 @@ from energy_plugin.run.resume import Past, find_session
 from energy_plugin.run.runner import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from energy_plugin.clock import Clock
     from energy_plugin.declare.case import Case
@@ -50,6 +50,7 @@ class Session:
             could not be run at all.
         done: the records of this invocation.
         continued: the session that this one goes on with, if any.
+        tell: called with a line for each wait longer than three seconds; to be set before the begin.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Session:
         self.done: list[Record] = []
         self.cases_done = 0
         self.undone = 0
+        self.tell: Callable[[str], None] = lambda line: None
 
     # --- begin --------------------------------------------------------------------------------
 
@@ -149,7 +151,8 @@ class Session:
         self._runner = Runner(
             self.folder, self._journal, self._clock, living, limits, numbers=self._numbers, kept=self._keep
         )
-        self.rest = Rest(living, self._clock, self.options.idle, self.options.cooldown)
+        self._runner.tell = self.tell
+        self.rest = Rest(living, self._clock, self.options.idle, self.options.cooldown, self.tell)
         self.facts = self._facts()
         self._write("session-resume" if self._before() else "session-begin", session=self.facts)
         for names in self.continued.lost if self.continued else ():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from energy_plugin.record.journal import records
+from energy_plugin.run.code import clean_name
 from tests.conftest import ROOT, lines_with
 
 if TYPE_CHECKING:
@@ -110,6 +111,34 @@ def test_a_command_runs_as_without_us_and_leaves_a_row(place: Place) -> None:
     facts = record.provenance["programs"][0]
     assert facts["argv"] == ["sh", "-c", script]
     assert facts["labels"] == {"opt": "adam"}
+
+
+def test_a_chinese_name_is_kept_from_the_command_line_to_the_page(place: Place) -> None:
+    for name in ("训练", "验证", "训练 🔥"):
+        done = place.run(*LIGHT[:-1], "--name", name, "--set", "学习率=0.1", *joined(place), "--", "true")
+        assert done.returncode == 0, done.stderr
+    hashed = clean_name("训练 🔥")
+    assert [(row["model"], row["replicate"]) for row in place.rows()] == [
+        ("训练", "1"),
+        ("验证", "1"),
+        (hashed, "1"),
+    ]
+    assert {row["hyperparam_学习率"] for row in place.rows()} == {"0.1"}
+    assert (place.session / "code_训练_001" / "training.log").is_file()
+    assert (place.session / f"code_{hashed}_001" / "training.log").is_file()
+    page = (place.session / "report.html").read_text(encoding="utf-8")
+    assert all(text in page for text in ("code/训练", "code/验证", f"code/{hashed}", "训练 🔥"))
+
+
+def joined(place: Place) -> list[str]:
+    return ["--join", "results/latest"] if (place.folder / "results").exists() else []
+
+
+def test_a_recording_that_no_meter_reads_is_refused(place: Place) -> None:
+    done = place.run("--option", "replay=x.json", "--meters", "nvml", "--", "true")
+    assert done.returncode == 125
+    assert "--energy-replay x.json: is not read with --energy-meters nvml" in done.stderr
+    assert not (place.folder / "results").exists()
 
 
 def test_a_record_that_cannot_be_kept_leaves_the_command_its_exit_code(place: Place) -> None:
@@ -249,8 +278,8 @@ class Terminal:
 
 def test_in_a_terminal_the_command_sees_one_and_ctrl_c_comes_once(place: Place) -> None:
     terminal = Terminal(place, *LIGHT, "--", sys.executable, "-c", COUNTING)
-    terminal.until(lambda text: "ready" in text)
-    assert "ready True 123" in terminal.text
+    text = terminal.until(lambda text: "ready" in text and text.endswith("\n"))
+    assert "ready True 123" in text
     os.write(terminal.ours, b"\x03")
     text = terminal.until(lambda text: "files:" in text)
     assert "counted ['SIGINT']" in text

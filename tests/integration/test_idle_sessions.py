@@ -16,7 +16,7 @@ import pytest
 from energy_plugin.record.baseline import net
 from energy_plugin.record.journal import read_journal, records, session_facts
 from energy_plugin.record.tracefile import read_traces
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lines_with
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def test_session_holds_gross_and_net_of_idle_within_their_bounds(project: Projec
     project.case("good", replicates=3)
     done = project.run("--energy-meters", "nvml", "--energy-idle", "5", "--energy-cooldown", "10")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert len(lines_with(done.stdout, "energy: watching the machine at rest for 7 s")) == 2
     seen = levels(project)
     assert {name: len(found) for name, found in seen.items()} == {
         "idle:before": 1,

@@ -123,6 +123,30 @@ def rest_of(clock: Clock, *meters: Scripted, idle_s: float = 5.0, cooldown_s: fl
     return Rest(guarded, clock, idle_s, cooldown_s)
 
 
+def test_waits_longer_than_three_seconds_are_told_once_each(clock: Clock) -> None:
+    told: list[str] = []
+    begin_s = 30.0
+
+    def watts(t: float) -> float:
+        return 200.0 if begin_s <= t < begin_s + 20 else 40.0
+
+    meter = Guarded(Scripted(clock, "gpu:x", watts), clock)
+    meter.probe()
+    rest = Rest([meter], clock, 5.0, 60.0, told.append)
+    rest.before()
+    assert [line.partition(",")[0] for line in told] == ["watching the machine at rest for 7 s"]
+    rest.between()  # back at once
+    assert len(told) == 1
+    clock.sleep(begin_s - clock.s)
+    rest.between()
+    assert len(told) == 2
+    assert told[1].startswith("waiting until the machine is back at rest (gpu:x +160 W), ")
+    rest.after()
+    assert len(told) == 3
+    Rest([meter], clock, 0.5, 0.0, told.append).before()
+    assert len(told) == 3
+
+
 @pytest.mark.parametrize("form", ["counter", "window"])
 def test_baseline_is_the_idle_power_with_its_uncertainty(clock: Clock, form: str) -> None:
     rest = rest_of(clock, Scripted(clock, "cpu:package:0", lambda _: 40.0, form))
