@@ -220,8 +220,7 @@ class LocalExecutor:
         return f"python{platform.python_version()} torch{torch}"
 
     def prepare(self, program: Program, folder: Path, *, go: Path | None = None) -> LocalJob:
-        """Build command line and environment; the program does not start yet."""
-        self._keeper.start()
+        """Build command line and environment; nothing starts yet."""
         repository = self._catalog.repositories[program.repository]
         known = repository.models[program.model].hyperparameters
         name = "training" if program.role == "a" else f"training_{program.role}"
