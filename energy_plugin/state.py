@@ -95,7 +95,8 @@ class State:
 
     def _deselect_finished(self, session: pytest.Session, made: Session) -> None:
         """What the resumed session holds is not run again; a session with nothing left is no error."""
-        over = [item for item in session.items if (case := case_of(item)) and made.is_finished(case)]
+        finished = set(map(id, made.continued.finished)) if made.continued else set()
+        over = [item for item in session.items if id(case_of(item)) in finished]
         self.selection.deselect(session.items, over)
         session.testscollected = len(session.items) or session.testscollected
 
