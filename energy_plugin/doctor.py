@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from energy_plugin.clock import SystemClock
 from energy_plugin.run.executors.hostpath import MOUNTINFO, own_container
 from energy_plugin.run.host import host_facts, host_line, simulated_by
+from energy_plugin.run.lock import HostLock
 from energy_plugin.run.probe import guard_all, probe_all
 from energy_plugin.trial import Trial, print_table, processors
 
@@ -51,6 +52,9 @@ def measure(probed: Probed, seconds: float, clock: Clock, out: TextIO) -> bool:
 
     Returns:
         False when Ctrl-C came in between; what was seen until then is shown.
+
+    Raises:
+        HostTakenError: a session measures on this host, and busy processors would be in its joules.
     """
     if not probed.living:
         print("\nNothing to measure with: no meter lives here, not even an estimator.", file=out)
@@ -61,8 +65,12 @@ def measure(probed: Probed, seconds: float, clock: Clock, out: TextIO) -> bool:
         file=out,
         flush=True,
     )
-    trial = Trial(probed.living, seconds, clock)
-    whole = trial.run()
+    trial, host = Trial(probed.living, seconds, clock), HostLock()
+    host.take({"what": "wattwhy doctor --measure"})
+    try:
+        whole = trial.run()
+    finally:
+        host.release()
     print_table(list(trial.lines.values()), out)
     print("W ± half of the span between the bounds; without ± nothing bounds the number.", file=out)
     if not probed.direct:

@@ -118,6 +118,7 @@ class HostLock:
     def _refusal(self, holder: Mapping[str, Any]) -> HostTakenError:
         who = f"pid {holder['pid']}" if "pid" in holder else "a process that did not say which"
         where = f", results in {holder['folder']}" if holder.get("folder") else ""
+        where = where or (f", {holder['what']}" if holder.get("what") else "")
         return HostTakenError(f"{who}{where}", f"Wait for it or end it (lock: {self._file})")
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from energy_plugin.errors import UsageError
+from energy_plugin.clock import SystemClock
+from energy_plugin.doctor import measure
+from energy_plugin.errors import HostTakenError, UsageError
+from energy_plugin.record.trace import Channel
+from energy_plugin.run.guard import Guarded
 from energy_plugin.run.lock import HostLock, default_file
+from energy_plugin.run.probe import Probed
+from tests.chaos.chaosplugin import SteadyMeter
 from tests.conftest import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOLD = (
     "import sys, time, pathlib; from energy_plugin.run.lock import HostLock\n"
@@ -108,3 +112,52 @@ def test_file_is_open_to_every_user(file: Path) -> None:
         os.umask(old)
     assert file.stat().st_mode & 0o777 == 0o666
     assert default_file().is_absolute()
+
+
+def test_the_environment_names_the_lock_of_all_that_run_in_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATTWHY_LOCK", str(file))
+    assert default_file() == file
+
+
+def test_no_processor_is_made_busy_while_another_session_measures() -> None:
+    holder = hold(Path(os.environ["WATTWHY_LOCK"]))
+    channel = Channel(id="cpu:package:0", meter="steady", source="test")
+    probed = Probed((Guarded(SteadyMeter(), SystemClock()),), (channel,))
+    try:
+        with pytest.raises(HostTakenError, match=f"pid {holder.pid}"):
+            measure(probed, 0.1, SystemClock(), io.StringIO())
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_what_holds_the_lock_without_results_is_named(file: Path) -> None:
+    code = HOLD.replace("'folder': 'results/first'", "'what': 'a trial'")
+    command = [sys.executable, "-c", code, str(file)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with pytest.raises(HostTakenError, match=rf"\(pid {holder.pid}, a trial\)"):
+            HostLock(file).take({})
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_session_that_ended(file: Path) -> None:
+    lock = HostLock(file)
+    lock.take({})
+    child = os.fork()
+    if not child:
+        signal.pause()
+    try:
+        lock.release()
+        again = HostLock(file)
+        again.take({})
+        again.release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
