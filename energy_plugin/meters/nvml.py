@@ -41,6 +41,7 @@ class NvmlMeter(PollingMeter):
     """
 
     name = METER
+    weight = 2.0  # a GPU is asked for its power and its processes, too
 
     def __init__(
         self,

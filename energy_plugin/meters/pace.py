@@ -4,7 +4,8 @@ Three paces, by the time since the last edge of a window:
 
 - ``burst``, the first second: every update of the counter is seen within one poll gap (10 ms).
 - ``brisk``, up to five and a half seconds: a pair of polls around each update foretold (:class:`Ticker`),
-  so that the bounds of windows of a few seconds are as narrow as in a burst at a fifth of the polls.
+  so that the bounds of windows of a few seconds are as narrow as in a burst at a fifth of the polls;
+  of a counter that ticks every 20 ms or faster any one poll sees an update, so no pairs are needed.
 - ``calm``: such a pair every 0.2 s, less often where polling would take more than its share of CPU.
 
 Where epochs begin and end cannot be foreseen, so their edges fall into the calm. An edge of a counter is
@@ -14,9 +15,12 @@ an epoch are those of the two pairs around each of its ends, at most ``BEAT_S`` 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from energy_plugin.meters.ticker import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Speed = Literal["burst", "brisk", "calm"]
 
@@ -24,12 +28,13 @@ BURST_S = 1.0
 BRISK_S = 5.5
 BEAT_S = 0.2  # between two looks at the counter in the calm
 SLOWEST_S = 1.0  # ... and the longest the CPU's budget may stretch it to
-CPU_SHARE = 0.0008  # of one core, for all that the polling thread does in the calm
+CPU_SHARE = 0.0008  # of one core, for all that a meter's polling threads do in the calm ...
+SHARED = 0.0009  # ... and for all meters that poll at the same time
 CALL_SHARE = 0.25  # of the time, for calls into the driver in the calm
 BURST_REST = 0.25  # pause in a burst as a share of a call that is slower than the rate
 BLIND_FACTOR = 5  # brisk without foresight: a fifth of the burst's rate
 BLIND_BEAT_S = 0.1  # calm without foresight
-FINE_S = 0.02  # a counter this fine needs no foresight: two polls two ticks apart see an edge
+FINE_S = 0.02  # a counter this fine needs no foresight: whatever a poll shows came within the last tick
 POLLS_A_TICK = 4  # a burst of fewer cannot find the rhythm
 AIM_S = 0.0025  # poll this long before and after the update foretold
 AIM_SCATTER = 2.5  # ... or as many times as much as updates scatter around their rhythm
@@ -49,18 +54,23 @@ class Pace:
         tick_s: time between updates of the counter, 0 where it is unknown or there is none.
         rhythmic: whether updates come one by one in a rhythm; False for several counters of their own
             phases, which are then polled blindly.
-        share: of :data:`CPU_SHARE`, for this thread.
+        budget: the share of one core that this thread may take in the calm, now.
     """
 
     def __init__(
-        self, rate_hz: float, tick_s: float = 0.0, *, rhythmic: bool = True, share: float = 1.0
+        self,
+        rate_hz: float,
+        tick_s: float = 0.0,
+        *,
+        rhythmic: bool = True,
+        budget: Callable[[], float] = lambda: CPU_SHARE,
     ) -> None:
-        self._given = (rate_hz, tick_s, rhythmic, share)
+        self._given = (rate_hz, tick_s, rhythmic, budget)
         self._burst_ns = 1e9 / rate_hz
         self._tick_s = tick_s
         self._fine = 0 < tick_s <= FINE_S and rate_hz >= 1 / FINE_S
         self._rhythmic = rhythmic and tick_s > FINE_S and rate_hz * tick_s >= POLLS_A_TICK
-        self._cpu_share = CPU_SHARE * share
+        self._cpu_share = budget
         self._ticker = Ticker(tick_s)
         self._edge_ns = self._begun_ns = self._ended_ns = 0
         self._aim_ns = AIM_S * 1e9
@@ -79,8 +89,8 @@ class Pace:
 
     def anew(self) -> Pace:
         """The same pace for another attempt: the counter's phase is not what it was."""
-        rate_hz, tick_s, rhythmic, share = self._given
-        return Pace(rate_hz, tick_s, rhythmic=rhythmic, share=share)
+        rate_hz, tick_s, rhythmic, budget = self._given
+        return Pace(rate_hz, tick_s, rhythmic=rhythmic, budget=budget)
 
     def edge(self, now_ns: int) -> None:
         """A window opens or closes now, or the attempt begins: poll at once, and densely."""
@@ -135,9 +145,8 @@ class Pace:
 
     def _blind_ns(self, speed: Speed) -> float:
         calm_ns = max(self._least_ns, (BEAT_S if self._fine else BLIND_BEAT_S) * 1e9)
-        return max(
-            self._burst_ns, calm_ns if speed == "calm" else min(self._burst_ns * BLIND_FACTOR, calm_ns)
-        )
+        brisk_ns = calm_ns if self._fine else self._burst_ns * BLIND_FACTOR
+        return max(self._burst_ns, calm_ns if speed == "calm" else min(brisk_ns, calm_ns))
 
     def polled(self, begun_ns: int, ended_ns: int, *, moved: bool, cpu_ns: int) -> None:
         """A poll took from *begun_ns* to *ended_ns*.
@@ -181,8 +190,6 @@ class Pace:
             second_ns = self._meant_ns + self._aim_ns
             if ended_ns < second_ns:  # else the thread came too late, which says nothing of the rhythm
                 self._second_ns, self._aimed = second_ns, begun_ns <= self._meant_ns
-        elif self._fine:
-            self._second_ns = ended_ns + max(2e6, 2e9 * self._tick_s)
 
     def _judge(self, *, hit: bool, now_ns: int) -> None:
         """After a miss look for the rhythm again; after many leave it until the next edge."""
@@ -206,5 +213,5 @@ class Pace:
             return
         old_cpu, old_calls = self._spent
         self._spent = (old_cpu + 0.2 * (cpu - old_cpu), old_calls + 0.2 * (calls - old_calls))
-        by_cpu = min(self._spent[0] / self._cpu_share, SLOWEST_S * 1e9)
+        by_cpu = min(self._spent[0] / self._cpu_share(), SLOWEST_S * 1e9)
         self._least_ns = max(by_cpu, self._spent[1] / CALL_SHARE)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from energy_plugin.clock import Clock, SystemClock
-from energy_plugin.meters.pace import Pace
+from energy_plugin.meters.pace import CPU_SHARE, SHARED, Pace
 from energy_plugin.meters.poller import HANGS_S, Ask, Asking, Gauges, Poller
 from energy_plugin.meters.tape import SensorError
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Channel, Trace
 
 __all__ = ["Ask", "Asking", "Gauges", "PollingMeter", "SensorError"]
+
+_RUNNING: weakref.WeakSet[PollingMeter] = (
+    weakref.WeakSet()
+)  # all that poll in this process: they share CPU time
 
 
 class PollingMeter:
@@ -36,6 +41,7 @@ class PollingMeter:
     """
 
     name = "polling"
+    weight = 1.0  # of what all meters that poll at the same time may take
 
     def __init__(
         self,
@@ -72,13 +78,20 @@ class PollingMeter:
 
     def _new_pace(self, group: Sequence[Sensor], of: int) -> Pace:
         tick_s = max(sensor.channel.tick_s for sensor in group)
-        return Pace(self._rate_hz, tick_s, rhythmic=len(group) == 1, share=1 / of)
+        return Pace(self._rate_hz, tick_s, rhythmic=len(group) == 1, budget=lambda: self.cpu_share() / of)
+
+    def cpu_share(self) -> float:
+        """Of one core, for the threads of this meter: less where other meters poll, too."""
+        every = sum(meter.weight for meter in tuple(_RUNNING))
+        return min(CPU_SHARE, SHARED * self.weight / max(every, self.weight))
 
     def start(self) -> None:
         """Begin to poll."""
         self.close()
         if self._polled != self._sensors:
             self._polled, self._pollers = self._sensors, self._make_pollers()
+        if self._pollers:
+            _RUNNING.add(self)
         for poller in self._pollers:
             poller.start()
 
@@ -98,6 +111,7 @@ class PollingMeter:
 
     def close(self) -> None:
         """End the threads; a call that hangs in a driver is left behind after two seconds in all."""
+        _RUNNING.discard(self)
         for poller in self._pollers:
             poller.end()
         deadline_ns = self._clock.now_ns() + int(HANGS_S * 1e9)

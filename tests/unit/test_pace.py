@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from energy_plugin.meters.pace import BRISK_S, BURST_S, Pace
+from energy_plugin.meters.pace import BRISK_S, BURST_S, CPU_SHARE, Pace
 from energy_plugin.meters.ticker import Ticker
 
 SECOND = 1_000_000_000
@@ -129,11 +129,19 @@ def test_without_any_rhythm_it_polls_blindly_and_no_more() -> None:
     assert 40 * 9 <= found.between(20, 60) <= 40 * 14
 
 
-def test_a_fine_counter_is_polled_in_pairs_without_foresight() -> None:
+def test_a_fine_counter_is_polled_one_by_one_without_foresight() -> None:
     found = thread(tick_s=0.001).run(60)
-    assert found.between(20, 60) == pytest.approx(40 * 10, abs=10)
-    gaps = [b - a for a, b in itertools.pairwise(t for t in found.polls if t > 21 * SECOND)]
-    assert sorted(gaps)[len(gaps) // 4] < 0.003 * SECOND
+    assert found.between(2, 5) == pytest.approx(3 * 5, abs=2)
+    assert found.between(20, 60) == pytest.approx(40 * 5, abs=5)
+
+
+def test_meters_that_poll_at_the_same_time_share_what_one_may_take() -> None:
+    alone = Thread(Pace(100, 0.1), rhythm(0.1, 70), poll_cpu_s=100e-6)
+    beside = Thread(Pace(100, 0.1, budget=lambda: CPU_SHARE / 2), rhythm(0.1, 70), poll_cpu_s=100e-6)
+    for found in (alone, beside):
+        found.edge()
+        found.run(60)
+    assert beside.between(30, 60) <= 0.6 * alone.between(30, 60)
 
 
 def test_dear_polls_are_fewer() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energy_plugin.meters.pace import CPU_SHARE, SHARED
 from energy_plugin.meters.polling import Ask, PollingMeter, SensorError
 from energy_plugin.meters.tape import Tape
 from energy_plugin.record import staircase
@@ -251,3 +252,17 @@ def test_a_dead_channel_is_never_read() -> None:
     record(meter, 0.05)
     assert meter.stop() == []
     assert plug.calls == 0
+
+
+def test_what_a_meter_may_take_is_less_while_others_poll_and_less_for_the_lighter() -> None:
+    heavy, light, idle = PollingMeter([Plug()]), PollingMeter([Plug()]), PollingMeter([Plug()])
+    heavy.weight = 2.0
+    heavy.start()
+    assert heavy.cpu_share() == CPU_SHARE
+    light.start()
+    assert heavy.cpu_share() == pytest.approx(2 * light.cpu_share())
+    assert heavy.cpu_share() + light.cpu_share() <= SHARED * 1.001
+    idle.probe()  # does not poll
+    light.close()
+    assert heavy.cpu_share() == CPU_SHARE
+    heavy.close()
