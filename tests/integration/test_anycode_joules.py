@@ -164,7 +164,7 @@ def test_验证(joules):
 
 @pytest.mark.parametrize("status", ["measured", "partial"])
 def test_a_partial_run_is_no_benchmark_and_no_warning(project: Project, status: str) -> None:
-    write(project, "def test_it(joules):\n    with joules():\n        time.sleep(0.05)\n")
+    write(project, "def test_it(joules):\n    with joules():\n        time.sleep(0.6)\n")
     recorded = project.folder / "recorded.json"
     cpu = {"meter": "perf", "channel": "cpu:package:0", "kind": "direct", "joules": 100.0}
     gpu = {"meter": "nvml", "channel": "gpu:x", "kind": "direct", "joules": 260.0}
@@ -175,8 +175,8 @@ def test_a_partial_run_is_no_benchmark_and_no_warning(project: Project, status: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Warning" not in done.stdout
     said = {
-        "measured": "1 of 1 attempts succeeded, 0 s, 360 J measured in 1 attempt",
-        "partial": "1 of 1 attempts succeeded, 0 s, 100 J partial in 1 attempt",
+        "measured": "1 of 1 attempts succeeded, 1 s, 360 J measured in 1 attempt",
+        "partial": "1 of 1 attempts succeeded, 1 s, 100 J partial in 1 attempt",
     }
     assert lines_with(done.stdout, "code/test_it: ", said[status])
     out = project.folder / "out.json"  # pytest-benchmark writes none without benchmarks
