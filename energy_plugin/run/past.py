@@ -21,7 +21,7 @@ MOST_RUNS = 5000
 """The newest ones say enough."""
 MOST_FOLDERS = 60
 """So many attempts' folders are weighed for the disk space of one."""
-ENERGIES = ("total_energy_joules", "estimate_codecarbon_joules", "duration_seconds")
+ENERGIES = ("total_energy_joules", "shared_energy_joules", "estimate_codecarbon_joules", "duration_seconds")
 """What noise is taken from, best first."""
 HYPERPARAMETER = "hyperparam_"
 

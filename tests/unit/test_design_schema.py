@@ -47,6 +47,13 @@ def test_every_preset_obeys_the_schema(file: Path) -> None:
     jsonschema.validate(tomllib.loads(file.read_text()), SCHEMA)
 
 
+@pytest.mark.parametrize("name", ["study", "study_pairs"])
+def test_every_settings_preset_obeys_the_schema_and_is_read(name: str) -> None:
+    file = ROOT / "benchmarks" / "designs" / f"{name}.json"
+    jsonschema.validate(json.loads(file.read_text()), SETTINGS)
+    assert read_settings(file, CATALOG).declarations
+
+
 def test_schema_lists_the_keys_and_names_that_the_reader_knows() -> None:
     parts = SCHEMA["$defs"]
     assert set(SCHEMA["properties"]) == designtoml.FILE_KEYS

@@ -176,13 +176,13 @@ def test_a_past_pair_is_one_run_of_both_its_models(tmp_path: Path) -> None:
     }
     summary(
         tmp_path / "run_1",
-        {**pair, "duration_seconds": 10.0, "total_energy_joules": 500.0},
-        {**pair, "duration_seconds": 14.0, "total_energy_joules": 500.0, "model": "siamese", "role": "b"},
+        {**pair, "duration_seconds": 10.0, "shared_energy_joules": 500.0},
+        {**pair, "duration_seconds": 14.0, "shared_energy_joules": 500.0, "model": "siamese", "role": "b"},
     )
     (run,) = past_runs(tmp_path)
     assert run.name == "examples/mnist+examples/siamese pair"
     assert run.duration_s == 14
-    assert run.numbers["total_energy_joules"] == 500
+    assert run.numbers["shared_energy_joules"] == 500
     declared = Declaration(pairs=(("examples/mnist", "examples/siamese"),), design=defaults(), alone=False)
     assert name_of(expand(declared, CATALOG, NONE)[0]) == run.name
 
