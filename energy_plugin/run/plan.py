@@ -91,7 +91,7 @@ def plan_of(
     Raises:
         UsageError: noise or effect is no percentage above 0.
     """
-    work = loads(catalog, cases)
+    work = dict(sorted(loads(catalog, cases).items()))
     weighed = bytes_each(results)
     own = stated(noise) if noise else None
     found = {} if own else noise_of(past)
@@ -113,7 +113,7 @@ def _sights(cases: Iterable[Case], noises: Mapping[str, Noise | None], effect: f
     counts: dict[str, Counter[Treatment]] = defaultdict(Counter)
     for case in cases:
         counts[name_of(case)][_treatment(case)] += 1
-    for name, treatments in counts.items():
+    for name, treatments in sorted(counts.items()):
         base = max((count for treatment, count in treatments.items() if not any(treatment[0])), default=0)
         treated = min((count for treatment, count in treatments.items() if any(treatment[0])), default=0)
         noise = noises[name]

@@ -42,6 +42,7 @@ class Progress:
         self.expectation = Expectation(warmup_s)
         self.failed = 0
         self._clock = clock
+        self._warmup_s = warmup_s
         self._folder: Path | None = None
         self._planned = self._done = 0
         self._began_ns = clock.now_ns()
@@ -94,6 +95,8 @@ class Progress:
     def keep(self, catalog: Catalog, record: Record) -> None:
         """An attempt left a record; one that failed says nothing of how long the next one takes."""
         self._attempts_s += record.duration_s
+        if record.case.mode == "background":  # expected by itself
+            self._attempts_s += self._warmup_s
         if record.success:
             self.expectation.learn(catalog, record.case, record.duration_s)
         total = record.total()

@@ -115,10 +115,6 @@ class Session:
         for case in found.finished:
             self.progress.expectation.learn(self.catalog, case, found.past(self.key(case)).duration_s)
 
-    def is_finished(self, case: Case) -> bool:
-        """Whether the session that is resumed holds a success of this case as it is now."""
-        return self.continued is not None and self.continued.past(self.key(case)).success
-
     def _check(self) -> None:
         """Ask the executor once whether it can run these repositories, and on what."""
         if self._used is None:
