@@ -111,12 +111,12 @@ def test_a_resume_alone_on_the_command_line_is_of_the_latest(project: Project) -
     assert "1 of 1 done" in project.run("--energy-resume").stdout
 
 
-def test_a_word_that_is_no_session_is_refused_with_the_known_ones(project: Project) -> None:
+def test_a_name_of_no_session_is_refused_with_the_known_ones(project: Project) -> None:
     project.case("good")
     project.run()
-    done = project.run("--energy-resume", "test_study.py")
+    done = project.run("--energy-resume=run_yesterday")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert lines_with(done.stdout + done.stderr, "--energy-resume test_study.py", project.session.name)
+    assert lines_with(done.stdout + done.stderr, "--energy-resume run_yesterday", project.session.name)
 
 
 def test_other_options_than_the_first_ones_are_refused_and_change_nothing(project: Project) -> None:
