@@ -66,7 +66,10 @@ OPTIONS = (
         f"auto is {', '.join(METERS)}",
     ),
     Option(
-        name="strict", kind="flag", default=False, help="stop before the first run if a chosen meter is dead"
+        name="strict",
+        kind="flag",
+        default=False,
+        help="stop before the first run if a chosen meter is dead, and run no case on a busy host",
     ),
     Option(
         name="results", kind="text", default="results", metavar="DIR", help="folder that receives the session"

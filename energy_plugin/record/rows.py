@@ -115,7 +115,10 @@ def _row(record: Record, outcome: Outcome) -> Row:
         "order_seed": record.order.seed,
         "cooldown_seconds": record.cooldown.seconds,
         "cooldown_reason": record.cooldown.reason,
-        "gpu_power_limit_watts": record.case.power_limit_w,
+        # Of a run in which it did not hold until the end no limit is claimed.
+        "gpu_power_limit_watts": record.case.power_limit_w
+        if record.provenance.get("gpu_power_limit_held", True)
+        else None,
         **shared(record, outcome, whole),
         **background(record),
         "shared_with": "; ".join(record.provenance.get("shared_with", ())),

@@ -257,3 +257,12 @@ def test_event_that_cannot_be_is_a_fault(tmp_path: Path, line: str, fault: str) 
 
 def test_no_events_file_is_a_fault(tmp_path: Path) -> None:
     assert read_marks(tmp_path / "none").fault == "no event was written"
+
+
+@pytest.mark.parametrize(("held", "told"), [(True, 150.0), (False, None)])
+def test_a_power_limit_that_did_not_hold_is_not_claimed(held: bool, told: float | None) -> None:
+    found = records(GOLDEN)[0]
+    case = replace(found.case, power_limit_w=150.0)
+    limited = replace(found, case=case, provenance={"gpu_power_limit_held": held})
+    (row,) = rows(limited)
+    assert row["gpu_power_limit_watts"] == told
