@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester", "tests.engine", "tests.boxes"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started with "&" by a script: what tests interrupt would inherit the ignored signal and hang.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOCKS = Path(tempfile.mkdtemp(prefix="wattwhy-locks-"))
 _lock_numbers = itertools.count(1)
