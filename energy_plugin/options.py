@@ -79,9 +79,10 @@ class Options:
 
 CARRIED = (
     "meters", "data", "weights", "gpus", "memory", "cpus", "timeout", "tdp", "sysfs", "wall", "checkout",
-    "retries", "warmup", "governor", "power-limit",
+    "retries", "cooldown", "idle", "warmup", "governor", "power-limit",
 )  # fmt: skip
 """Options that decide what a run is or what is measured of it; a reproduction uses them again."""
+DEFAULTS = {option.name: option.default for option in OPTIONS}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -140,7 +141,7 @@ def _checked(values: Mapping[str, Any], root: Path, base: Path) -> Options:
     """What read_options and plain_options share; *base* is where relative results lie."""
     results = Path(values["results"]).expanduser()
     return Options(
-        given={name: str(values[name]) for name in CARRIED if values[name] not in ("", 0, 0.0)},
+        given={name: str(values[name]) for name in CARRIED if values[name] or values[name] != DEFAULTS[name]},
         executor=values["executor"],
         meters=check.meters(values["meters"], values["replay"], values["wall"]),
         strict=values["strict"],

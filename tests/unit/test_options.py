@@ -49,6 +49,13 @@ def test_values_are_read_and_relative_paths_are_the_callers(tmp_path: Path) -> N
     assert options.given["warmup"] == "2.0"
 
 
+def test_a_nought_that_was_given_is_carried_and_one_that_is_the_default_is_not(tmp_path: Path) -> None:
+    given = plain_options({"cooldown": 0, "retries": 0, "timeout": 0}, tmp_path).given
+    assert (given["cooldown"], given["retries"]) == ("0.0", "0")
+    assert "timeout" not in given
+    assert "memory" not in given
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from energy_plugin.declare.catalog import load_catalog
-from energy_plugin.declare.collect import Declaration, Defaults, expand
+from energy_plugin.declare.collect import Background, Declaration, Defaults, expand
 from energy_plugin.declare.design import explicit
 from energy_plugin.run.expect import guess_s
 from energy_plugin.run.progress import NAME, Progress
@@ -170,3 +170,25 @@ def test_a_case_that_was_not_planned_is_counted_in(progress: Progress, clock: He
     progress.add(CATALOG, CASES[0])
     assert progress.left_s() == pytest.approx(4 * GUESS_S)
     assert progress.facts()["planned"] == 4
+
+
+def test_a_warm_up_is_expected_once(clock: HeldClock, tmp_path: Path) -> None:
+    cases = expand(
+        Declaration(
+            select=("examples/mnist",),
+            design=explicit({"epochs": 2}),
+            background=Background(model="examples/siamese"),
+            alone=False,
+            replicates=2,
+        ),
+        CATALOG,
+        Defaults(seed=0, limit=None, mutate=(), runs=1),
+    )
+    progress = Progress(clock, warmup_s=30.0)
+    progress.start(tmp_path, CATALOG, cases, done=0, planned=2, most_rest_s=0.0)
+    assert progress.left_s() == pytest.approx(2 * (GUESS_S + 30))
+    progress.begin(CATALOG, cases[0])
+    clock.sleep(30 + GUESS_S + 1)
+    progress.keep(CATALOG, record_of(cases[0], seconds=GUESS_S))
+    progress.over(CATALOG, cases[0], success=True)
+    assert progress.left_s() == pytest.approx(GUESS_S + 30 + 1)
