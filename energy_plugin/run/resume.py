@@ -182,7 +182,10 @@ def find_session(results: Path, wanted: str) -> Path | None:
         UsageError: there is no such session.
     """
     if wanted == LATEST:
-        return next(filter(_has_cases, _newest_first(results)), None)
+        found = list(_newest_first(results))
+        # What was refused at its begin left an empty journal: it hides no session that can go on.
+        begun = (folder for folder in found if (folder / NAME).stat().st_size)
+        return next(filter(_has_cases, begun), None) or next(filter(_has_cases, found), None)
     for folder in (results / wanted, results.parent / wanted, _as_path(results, wanted)):
         if (folder / NAME).is_file():
             return folder.resolve()

@@ -198,3 +198,12 @@ def test_a_session_is_named_by_its_name_or_its_folder(tmp_path: Path, past: Past
         UsageError, match=r"no session of that name.*run_20261121_190000.*--energy-resume=latest"
     ):
         find_session(tmp_path, "tests/test_study.py")
+
+
+def test_a_session_that_was_refused_at_its_begin_hides_none_that_can_go_on(tmp_path: Path) -> None:
+    for name, text in (("run_20261121_190000", '{"event": "attempt-begin"}\n'), ("run_20261121_190001", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").write_text(text)
+    assert find_session(tmp_path, "latest") == tmp_path / "run_20261121_190000"
+    (tmp_path / "run_20261121_190000" / "journal.jsonl").unlink()
+    assert find_session(tmp_path, "latest") == tmp_path / "run_20261121_190001"
