@@ -1,4 +1,4 @@
-"""Which cases an invocation has: declared, ordered, less those that ran before."""
+"""Which cases an invocation has: declared, each once, ordered, less those that ran before."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class Selection:
         self.options = options
         self.refusal = ""
         self.planned = 0
+        self._shared = 0
         self._before: Counter[str] = Counter()
         self._passed_over: Counter[tuple[str, str]] = Counter()
         self._catalog: Catalog | None = None
@@ -114,7 +115,9 @@ class Selection:
         return self._marks[key]
 
     def arrange(self, items: list[pytest.Item]) -> None:
-        """Leave out what ran before, and put the rest into block order; other tests stay where they are.
+        """Leave out what runs twice or ran before, and put the rest into block order.
+
+        Other tests stay where they are.
 
         Raises:
             UsageError: a declaration is wrong, or an earlier table cannot be read.
@@ -123,6 +126,7 @@ class Selection:
             # Not raised where it was found: pytest would print it as a collection traceback.
             raise pytest.UsageError(self.refusal)
         self._drop_empty(items)
+        self._share(items)
         try:
             self._leave_out(items)
         except EnergyError as error:
@@ -132,6 +136,20 @@ class Selection:
     def _drop_empty(self, items: list[pytest.Item]) -> None:
         """Deselect the placeholder of a declaration without cases (from_options() without options)."""
         self.deselect(items, [item for item in items if not case_of(item) and item.get_closest_marker(MARK)])
+
+    def _share(self, items: list[pytest.Item]) -> None:
+        """Keep the first of several tests of one case: its run counts for every block that declares it.
+
+        A test with further parameters is its own: it was asked for beside the case.
+        """
+        seen: set[tuple[object, ...]] = set()
+        again = []
+        for item in items:
+            if (case := case_of(item)) and len(_parameters(item)) == 1:
+                again += [item] if case.identity in seen else []
+                seen.add(case.identity)
+        self._shared = len(again)
+        self.deselect(items, again)
 
     def deselect(self, items: list[pytest.Item], out: Sequence[pytest.Item]) -> None:
         """Take items out of the run, and let pytest count them."""
@@ -167,7 +185,9 @@ class Selection:
             items[place] = mine[index]
 
     def lines(self) -> Iterator[str]:
-        """For header and plan: how many cases ran before, and where."""
+        """For header and plan: how many cases are left out, and for what."""
+        if self._shared:
+            yield f"{self._shared} cases are declared more than once: each runs once"
         for place, count in sorted(self._before.items()):
             yield f"{count} of {self.planned} cases were run before in {place}: left out"
         if self.options.earlier and self.planned and not self._before:
@@ -178,6 +198,10 @@ class Selection:
 
 def case_of(item: pytest.Item) -> Case | None:
     """The case an item runs, None for other tests."""
-    callspec = getattr(item, "callspec", None)
-    case = callspec.params.get("case") if callspec else None
+    case = _parameters(item).get("case")
     return case if isinstance(case, Case) else None
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec else {}

@@ -102,6 +102,15 @@ class Case:
         return "background" if "load" in roles else "alone"
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """What its key says of the case itself: equal for cases that run the same, whoever declared them."""
+        programs = (
+            (p.role, p.repository, p.model, frozenset(p.values.items()), p.passed, p.limit, p.loop)
+            for p in self.programs
+        )
+        return (*programs, self.replicate, self.power_limit_w)
+
+    @property
     def measured(self) -> tuple[Program, ...]:
         """The programs that leave a row; a background load does not."""
         return tuple(program for program in self.programs if program.role != "load")

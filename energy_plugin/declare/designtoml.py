@@ -102,7 +102,8 @@ def _design(file: Path, key: str, block: Mapping[str, Any]) -> Design:
     entry = dict(entry)
     _only(file, f"{key}.design", entry, DESIGN_KEYS)
     if entry.get("kind") not in KINDS:
-        raise FileError(file, f"{key}.design.kind", entry.get("kind"), f"must be one of {', '.join(KINDS)}")
+        error = UnknownNameError("kind of design", str(entry.get("kind")), KINDS)
+        raise FileError(file, f"{key}.design.kind", entry.get("kind"), str(error))
     if "names" in entry:
         entry["names"] = _texts(file, f"{key}.design.names", entry["names"])
     if not isinstance(entry.get("default", True), bool):

@@ -207,3 +207,65 @@ def test_pairs_and_loads_are_ordered_in_blocks_with_order_and_seed_recorded(
     assert [order.block for order in orders] == [1, 2]
     assert {(order.seed, order.kind) for order in orders} == {(5, "blocks")}
     assert all(order.index >= 0 for order in orders)
+
+
+TWO_BLOCKS = """
+[[experiments]]
+name = "first"
+select = "tiny/good"
+replicates = 2
+design = { kind = "explicit", runs = [{ epochs = 1 }] }
+
+[[experiments]]
+name = "second"
+select = "tiny/good"
+design = { kind = "explicit", runs = [{ epochs = 1 }, { epochs = 3 }] }
+
+[[experiments]]
+name = "third"
+select = "tiny/good"
+design = { kind = "defaults", base = { epochs = 1 } }
+"""
+
+
+def test_a_case_of_several_blocks_runs_once_and_the_header_says_so(project: Project) -> None:
+    (project.folder / "blocks.toml").write_text(TWO_BLOCKS)
+    result = project.run("blocks.toml", *QUICK)
+    assert result.returncode == 0, result.stdout
+    found = records(project.session)
+    assert [(r.case.programs[0].values["epochs"], r.case.replicate) for r in found] == [
+        (1, 1),
+        (1, 2),
+        (3, 1),
+    ]
+    assert [r.case.design for r in found] == ["blocks", "blocks", "blocks"]
+    assert len({r.case_key for r in found}) == 3
+    assert "energy: 2 cases are declared more than once: each runs once" in result.stdout
+    again = project.run("blocks.toml", *QUICK, "--energy-resume")
+    assert "3 of 3 done" in again.stdout
+
+
+def test_what_is_selected_alone_runs_though_another_block_declares_it_too(project: Project) -> None:
+    (project.folder / "blocks.toml").write_text(TWO_BLOCKS)
+    result = project.run("blocks.toml", *QUICK, "-k", "third", "--collect-only", "-q")
+    assert collected(result.stdout) == ["tiny-good-alone-default-r1"]
+
+
+def test_a_case_with_further_parameters_is_asked_for_each_time(project: Project) -> None:
+    body = (
+        "import pytest\n\n"
+        "@pytest.mark.parametrize('time', ['cold', 'warm'])\n"
+        "@experiments('tiny/good')\ndef test_both(case, measure, time):\n    assert measure(case).success\n"
+    )
+    project.declare(body)
+    result = project.run("--collect-only", "-q")
+    assert "2 tests collected" in result.stdout
+
+
+def test_what_the_catalogue_refuses_names_the_file_and_the_block(project: Project) -> None:
+    (project.folder / "fine.toml").write_text(DESIGN)
+    (project.folder / "wrong.toml").write_text(TWO_BLOCKS.replace("runs = [{ epochs", "runs = [{ epoch", 1))
+    result = project.run("fine.toml", "wrong.toml")
+    assert "ERROR: wrong.toml::test_first: unknown hyperparameter of tiny/good 'epoch'" in result.stderr
+    assert "Did you mean 'epochs'?" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr

@@ -155,7 +155,7 @@ def test_key_changes_with_what_is_run_and_not_with_its_name() -> None:
         ("[[experiments]]\nselect = 3", "select = 3: must be a model or a list of models"),
         (
             "[[experiments]]\nselect = 'mnist'\n[experiments.design]\nkind = 'all'",
-            "kind = 'all': must be one of",
+            "kind = 'all': unknown kind of design 'all'. Valid: defaults",
         ),
         ("[[experiments]]\nselect = 'mnist'\nreplicates = 0", "replicates = 0: must be a whole number"),
         ("experiments = []", "write at least one"),
