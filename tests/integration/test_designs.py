@@ -195,13 +195,13 @@ def test_power_limits_multiply_the_cases_and_are_in_their_ids(project: Project) 
 def test_pairs_and_loads_are_ordered_in_blocks_with_order_and_seed_recorded(
     project: Project,
 ) -> None:
-    (project.folder / "pairs.toml").write_text(
+    (project.folder / "both.toml").write_text(
         "replicates = 2\n[[experiments]]\nname = 'pairs'\npairs = [['tiny/good', 'tiny/other']]\n"
         "[[experiments]]\nname = 'loaded'\nselect = 'tiny/good'\nbackground = { model = 'tiny/other' }\n"
     )
-    ids = collected(project.run("--collect-only", "-q", "pairs.toml", "--energy-seed", "5").stdout)
+    ids = collected(project.run("--collect-only", "-q", "both.toml", "--energy-seed", "5").stdout)
     assert [one[-1] for one in ids] == sorted(one[-1] for one in ids)
-    done = project.run("pairs.toml", "-k", "pair", "--energy-seed", "5")
+    done = project.run("both.toml", "-k", "pair", "--energy-seed", "5")
     assert done.returncode == 0, done.stdout
     orders = [record.order for record in records(project.session) if record.case.mode == "pair"]
     assert [order.block for order in orders] == [1, 2]

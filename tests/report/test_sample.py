@@ -127,12 +127,20 @@ def test_the_page_is_small_and_the_labels_stand_where_joules_are(session: Path, 
     for table in ("agreement-table", "agreement-evidence", "net-runs", "states", "effects-table"):
         assert page.locator(f"#{table} caption .simulated").count() == 1, table
     measured = page.locator("figure").count()
-    assert page.locator("figure figcaption .simulated").count() == measured >= 6
+    # Runs beside others' load are left out, and with them a figure may have nothing to show.
+    assert page.locator("figure figcaption .simulated").count() == measured >= 5
     assert page.locator(".status.measured").count() == 0
 
 
-def test_the_tables_are_filled(page: Any) -> None:
-    for table, least in {"agreement-table": 5, "agreement-evidence": 7, "states": 9, "net-runs": 8}.items():
+def test_the_tables_are_filled(page: Any, report: dict[str, Any]) -> None:
+    runs = len(report["metering"]["runs"])  # without those beside others' load
+    assert runs >= 3
+    for table, least in {
+        "agreement-table": 5,
+        "agreement-evidence": 7,
+        "states": 9,
+        "net-runs": runs,
+    }.items():
         rows = page.locator(f"#{table} tbody tr")
         assert rows.count() >= least, table
         assert all(text.strip() for text in rows.all_text_contents())
