@@ -109,12 +109,6 @@ def flight_of(run: Sequence[Sample], tick_ns: int = 0, call_ns: int = 0) -> Flig
     return Flight(run, edges, _moments(edges, tick_ns), tick_ns)
 
 
-def runs_of(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
-    """Cut where the counter went backwards: a reset, never energy given back."""
-    cuts = [i for i in range(1, len(samples)) if samples[i].joules < samples[i - 1].joules]
-    return [samples[a:b] for a, b in itertools.pairwise([0, *cuts, len(samples)]) if b > a]
-
-
 def edges_of(run: Sequence[Sample], tick_ns: int = 0, call_ns: int = 0) -> list[Edge]:
     """Every change of value in a run that never goes backwards.
 
