@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energy_plugin.declare.case import Case, Loop, Program, Role
-from energy_plugin.declare.design import Design, defaults
+from energy_plugin.declare.design import Design, defaults, is_number
 from energy_plugin.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Background:
         """
         if self.loop not in LOOPS:
             raise UnknownNameError("loop of a background", self.loop, LOOPS)
-        if not isinstance(self.values, dict) or not all(map(_is_number, self.values.values())):
+        if not isinstance(self.values, dict) or not all(map(is_number, self.values.values())):
             raise UsageError(f"values = {self.values!r}: must be numbers by name")
         if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
             raise UsageError(f"limit = {self.limit!r}: must be a whole number of at least 1")
@@ -296,7 +295,3 @@ def _program(
         limit=limit,
         loop=loop,
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

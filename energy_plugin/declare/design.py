@@ -293,22 +293,23 @@ def _check_numbers(design: Design) -> None:
         if not isinstance(table, Mapping):
             raise UsageError(f"{where} = {table!r}: must be values by name")
         for name, value in table.items():
-            if not _is_number(value):
+            if not is_number(value):
                 raise UsageError(f"{where}.{name} = {value!r}: must be a number")
     if not isinstance(design.values, Mapping):
         raise UsageError(f"values = {design.values!r}: must be lists of values by name")
     for name, values in design.values.items():
-        if not isinstance(values, Sequence) or not values or not all(map(_is_number, values)):
+        if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
             raise UsageError(f"values.{name} = {values!r}: must be a list of numbers")
     if isinstance(design.ranges, str):
         return
     if not isinstance(design.ranges, Mapping):
         raise UsageError(f"ranges = {design.ranges!r}: must be the name of a range, or [low, high] by name")
     for name, bounds in design.ranges.items():
-        pair = isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(_is_number, bounds))
+        pair = isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(is_number, bounds))
         if not pair or not bounds[0] < bounds[1]:
             raise UsageError(f"ranges.{name} = {bounds!r}: must be [low, high] with low < high")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value given by hand is a finite number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
