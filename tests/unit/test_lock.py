@@ -34,9 +34,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "host.lock"
 
 
-def hold(file: Path) -> subprocess.Popen[str]:
+def hold(file: Path, code: str = HOLD) -> subprocess.Popen[str]:
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert holder.stdout is not None
     assert holder.stdout.readline().strip() == "held"
@@ -134,11 +134,7 @@ def test_no_processor_is_made_busy_while_another_session_measures() -> None:
 
 
 def test_what_holds_the_lock_without_results_is_named(file: Path) -> None:
-    code = HOLD.replace("'folder': 'results/first'", "'what': 'a trial'")
-    command = [sys.executable, "-c", code, str(file)]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    holder = hold(file, HOLD.replace("'folder': 'results/first'", "'what': 'a trial'"))
     try:
         with pytest.raises(HostTakenError, match=rf"\(pid {holder.pid}, a trial\)"):
             HostLock(file).take({})
