@@ -233,7 +233,7 @@ class _Maker:
         alone: bool,
     ) -> Iterator[tuple[Program, ...]]:
         """The default of a with each treatment of b, and every program of these alone."""
-        seen: set[str] = set()
+        seen: set[tuple[object, ...]] = set()
         for first, second in self._chosen(given):
             own = self._known(first, second) if base_a is None else _passed(first, base_a)
             a = _program(first, own, {}, self.limit)
@@ -242,7 +242,7 @@ class _Maker:
                 b = _program(second, base, treatment, self.limit)
                 runs = [(a, b.as_role("b"))] + [(a,), (b,)] * alone
                 for programs in runs:
-                    identity = "+".join(f"{p.role}:{p.repository}/{p.model} {p.full_label}" for p in programs)
+                    identity = Case(programs=programs).identity
                     if identity not in seen:
                         seen.add(identity)
                         yield programs
