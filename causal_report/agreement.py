@@ -9,7 +9,7 @@ import numpy as np
 
 from causal_report import bootstrap, pairing
 from causal_report.findings import ChannelFacts
-from causal_report.metering import Agreement, Pair
+from causal_report.findings.metering import Agreement, Pair
 from causal_report.pairing import DIRECT, REPLAY, Sides
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from causal_report.findings import (
     Provenance,
     SourceFacts,
 )
-from causal_report.metering import Metering
+from causal_report.findings.metering import Metering
 from causal_report.table import Column
 
 if TYPE_CHECKING:

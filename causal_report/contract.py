@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import pkgutil
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from causal_report import findings, metering
+from causal_report import findings
 
 PATH = Path(__file__).resolve().parent / "schema" / "report.json"
+PARTS = [
+    importlib.import_module(f"{findings.__name__}.{m.name}") for m in pkgutil.iter_modules(findings.__path__)
+]
 PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -57,7 +63,8 @@ def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # so that a type may hold itself
-        hints = get_type_hints(kind, vars(findings) | vars(metering) | {"Mapping": Mapping})
+        names = {name: value for part in (findings, *PARTS) for name, value in vars(part).items()}
+        hints = get_type_hints(kind, names | {"Mapping": Mapping})
         assert is_dataclass(kind)
         properties = {f.name: _type(hints[f.name], definitions) for f in fields(kind)}
         definitions[kind.__name__] = {
@@ -67,3 +74,7 @@ def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
             "additionalProperties": False,
         }
     return {"$ref": f"#/$defs/{kind.__name__}"}
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from causal_report.metering import IdleChannel
+from causal_report.findings.metering import IdleChannel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

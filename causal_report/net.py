@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causal_report.metering import NetModel, NetRun
+from causal_report.findings.metering import NetModel, NetRun
 from causal_report.pairing import REPLAY
 
 if TYPE_CHECKING:

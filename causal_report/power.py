@@ -6,7 +6,7 @@ import bisect
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
-from causal_report.metering import Line, Panel, PowerTrace, Span
+from causal_report.findings.metering import Line, Panel, PowerTrace, Span
 from causal_report.pairing import part_of
 from causal_report.sources import trace as tracefile
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Literal
 
-    from causal_report.metering import NetRun
+    from causal_report.findings.metering import NetRun
     from causal_report.sources.source import Source
     from causal_report.sources.trace import Trace
 

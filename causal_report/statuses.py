@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-from causal_report.metering import ChannelStatus
+from causal_report.findings.metering import ChannelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

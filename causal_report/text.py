@@ -1,4 +1,4 @@
-"""The words of the page, from ``templates/text/<language>.toml``."""
+"""The words of the page, from the files in ``templates/text/<language>/``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ class Text:
 
     def __init__(self, language: str) -> None:
         folder = templates() / "text"
-        path = folder / f"{language}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-            raise InputError(f"no texts for language {language!r}; there are: {known}")
+        known = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        if language not in known:
+            raise InputError(f"no texts for language {language!r}; there are: {', '.join(known)}")
         self.language = language
-        self._texts = dict(_flat(tomllib.loads(path.read_text(encoding="utf-8"))))
+        self._texts: dict[str, str] = {}
+        for path in sorted((folder / language).glob("*.toml")):
+            for key, value in _flat(tomllib.loads(path.read_text(encoding="utf-8"))):
+                if key in self._texts:
+                    raise InputError(f"{path}: {key} stands in another file of this language too")
+                self._texts[key] = value
 
     def __call__(self, key: str, **values: object) -> str:
         """The sentence at *key* with its placeholders filled."""

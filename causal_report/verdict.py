@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from causal_report.findings import Data, Effect, Graph, Provenance, Response
-    from causal_report.metering import Agreement
+    from causal_report.findings.metering import Agreement
     from causal_report.text import Text
 
     Say = Callable[..., Sentence]

@@ -12,7 +12,7 @@ from causal_report.figures.scatter import SHAPES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from causal_report.metering import Agreement, Pair
+    from causal_report.findings.metering import Agreement, Pair
 
 WIDTH, TOP, GAP, LEFT, RIGHT = 720, 24, 58, 62, 10
 UPPER, LOWER, BETWEEN, AXIS = 190, 150, 34, 40

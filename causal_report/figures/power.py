@@ -11,7 +11,7 @@ from causal_report.figures.scale import Scale
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from causal_report.metering import Line, Panel, PowerTrace, Span
+    from causal_report.findings.metering import Line, Panel, PowerTrace, Span
 
 WIDTH, LEFT, RIGHT, TOP = 720, 60, 10, 10
 TALL, SMALL, GAP, AXIS, HEAD = 92, 54, 12, 40, 16

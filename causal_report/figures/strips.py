@@ -10,7 +10,7 @@ from causal_report.figures.scale import Scale, padded
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from causal_report.metering import Agreement
+    from causal_report.findings.metering import Agreement
 
 WIDTH, RIGHT, TOP, ROW, AXIS = 720, 24, 8, 40, 44
 CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 190, 340

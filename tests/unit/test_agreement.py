@@ -13,7 +13,7 @@ from causal_report.sources import load
 from tests.report import tables
 
 if TYPE_CHECKING:
-    from causal_report.metering import Agreement
+    from causal_report.findings.metering import Agreement
 
 
 def _reading(run: int, meter: str, channel: str, joules: float | None, **changes: Any) -> dict[str, Any]:

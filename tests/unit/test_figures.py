@@ -13,7 +13,7 @@ from causal_report.figures import graph as drawing
 from causal_report.figures import intervals, scatter, strips
 from causal_report.figures.scale import Scale, log_ticks, padded, ticks
 from causal_report.findings import Dose, Edge, Effect, Graph, Node, Point
-from causal_report.metering import Agreement
+from causal_report.findings.metering import Agreement
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from causal_report import power
 from causal_report.figures import power as drawing
 from causal_report.figures.scale import Scale
-from causal_report.metering import NetRun
+from causal_report.findings.metering import NetRun
 from causal_report.power import BINS, Segment, binned, panels, rates, representative
 from causal_report.sources import load, trace
 from causal_report.sources.trace import Trace

@@ -6,11 +6,13 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from causal_report.findings.metering import Agreement, Metering
+from causal_report.findings.sentence import Sentence
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from causal_report.metering import Agreement, Metering
-
+__all__ = ["Agreement", "Metering", "Sentence"]
 SCHEMA_VERSION = 1
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 
@@ -264,14 +266,6 @@ class Provenance:
     keep_flagged: bool
     sources: tuple[SourceFacts, ...]
     channels: tuple[ChannelFacts, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """A sentence of the verdict: its key in the text file and the words."""
-
-    key: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
