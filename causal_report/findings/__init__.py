@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from causal_report.findings.discovery import Edge, EngineRun, Graph, Node
 from causal_report.findings.metering import Agreement, Metering
 from causal_report.findings.sentence import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Agreement", "Metering", "Sentence"]
+__all__ = ["Agreement", "Edge", "EngineRun", "Graph", "Metering", "Node", "Sentence"]
 SCHEMA_VERSION = 1
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 
@@ -160,62 +161,6 @@ class Dose:
     unit: str
     log_x: bool
     points: tuple[Point, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A column in the causal graph."""
-
-    name: str
-    label: str
-    part: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
-    """One allowed edge and what each engine says of it.
-
-    Attributes:
-        dibs: share of DiBS particles with the edge; None where DiBS did not run.
-        exact: posterior probability by exact model averaging.
-        ols: standardised coefficient on all allowed parents, with HC3 ``p`` and BH ``q``.
-        verdict: ``supported`` or ``absent`` where all engines agree, else ``disputed``.
-    """
-
-    parent: str
-    child: str
-    dibs: float | None
-    exact: float
-    ols: float | None
-    p: float | None
-    q: float | None
-    verdict: Literal["supported", "absent", "disputed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineRun:
-    """Whether an engine ran, why not, and with what settings and diagnostics."""
-
-    name: str
-    ran: bool
-    reason: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """The causal graph over one set of complete rows; ``reason`` where there is none."""
-
-    reason: str
-    n: int
-    n_effective: int
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    engines: tuple[EngineRun, ...]
-    dropped: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
