@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causal_report import absorption
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from causal_report.absorption import Absorption
+
     Vector = NDArray[np.float64]
 
 ALIASED = 1e-9
 """A column whose unexplained share of variation is below this moves only with the others."""
+SATURATED = 1e-10
+"""A row whose leverage leaves less than this is fitted by itself: its error is not known."""
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,79 +34,151 @@ class Coefficient:
     hi: float
     p: float
     top2: float
+    se: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A least-squares fit; ``aliased`` names columns that could not be told from the others."""
+    """A least-squares fit; ``aliased`` names columns that could not be told from the others.
+
+    Attributes:
+        left: residuals over one less leverage, shape (n,): what each row misses by when left out.
+        rss: residual sum of squares.
+    """
 
     coefficients: Mapping[str, Coefficient]
     aliased: tuple[str, ...]
     n: int
     df: int
     r2: float
+    left: Vector
+    rss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """The right-hand side of a regression, ready for any number of outcomes over the same rows.
+
+    Attributes:
+        basis: orthonormal columns of what the absorbed indicators leave, shape (n, kept).
+        weights: each wanted column's row of the pseudo-inverse: the slope is ``weights @ y``.
+        inflation: variance inflation of each wanted column by the others (not by the indicators).
+        leverage: diagonal of the hat matrix, indicators included.
+    """
+
+    basis: Vector
+    weights: Mapping[str, Vector]
+    inflation: Mapping[str, float]
+    aliased: tuple[str, ...]
+    leverage: Vector
+    absorbed: Absorption
+    df: int
+
+    def fit(self, y: Vector) -> Fit:
+        """Regress *y*: HC3 covariance with t quantiles (MacKinnon and White 1985; Long and Ervin 2000)."""
+        inside = self.absorbed.residual(y)
+        error = inside - self.basis @ (self.basis.T @ inside)
+        known = 1 - self.leverage > SATURATED
+        left = np.divide(error, 1 - self.leverage, out=np.full(len(y), np.nan), where=known)
+        total = float(np.sum((y - y.mean()) ** 2))
+        rss = float(error @ error)
+        return Fit(
+            coefficients={name: self._coefficient(name, inside, left, known) for name in self.weights},
+            aliased=self.aliased,
+            n=len(y),
+            df=self.df,
+            r2=1 - rss / total if total > 0 else 0.0,
+            left=left,
+            rss=rss,
+        )
+
+    def influence(self, name: str, fit: Fit) -> Vector:
+        """Change of the slope of *name* as each row is left out (DFBETA; Belsley, Kuh and Welsch 1980)."""
+        weight = self.weights[name]
+        changed = np.zeros(len(weight))
+        counted = np.abs(weight) > SATURATED * np.abs(weight).max()
+        changed[counted] = weight[counted] * fit.left[counted]
+        return changed
+
+    def _coefficient(self, name: str, inside: Vector, left: Vector, known: NDArray[np.bool_]) -> Coefficient:
+        weight = self.weights[name]
+        squares = weight**2
+        total = float(squares.sum())
+        two = float(np.partition(squares, -2)[-2:].sum()) if len(squares) > 1 else total
+        estimate = float(weight @ inside)
+        alone = ~known & (np.abs(weight) > np.sqrt(SATURATED * total))
+        if self.df < 1 or bool(alone.any()):
+            lo = hi = p = se = float("nan")
+        else:
+            se = float(np.sqrt(squares[known] @ left[known] ** 2))
+            lo, hi, p = interval(estimate, se, self.df)
+        return Coefficient(estimate=estimate, lo=lo, hi=hi, p=p, top2=two / total, se=se)
+
+
+def interval(estimate: float, se: float, df: float, level: float = LEVEL) -> tuple[float, float, float]:
+    """Bounds by Student's t with *df*, and the two-sided p of no effect."""
+    from scipy.special import stdtr, stdtrit
+
+    width = float(stdtrit(df, (1 + level) / 2)) * se
+    if se == 0.0:
+        return estimate, estimate, 0.0 if estimate else 1.0
+    return estimate - width, estimate + width, float(2 * stdtr(df, -abs(estimate / se)))
+
+
+def design(wanted: Mapping[str, Vector], controls: Mapping[str, Vector], absorbed: Absorption) -> Design:
+    """Prepare a regression on *wanted* and *controls* with the indicators of *absorbed*.
+
+    Columns are taken in order, controls first; one that adds nothing to those before it is left out
+    and named. Gram-Schmidt is done twice, which is enough (Giraud and others 2005).
+
+    Args:
+        wanted: columns whose slopes are asked for, each of shape (n,).
+        controls: columns that are only adjusted for.
+        absorbed: indicators that are only adjusted for; the intercept is among them.
+    """
+    n = len(absorbed.first)
+    basis = np.empty((n, len(controls) + len(wanted)), order="F")
+    kept: dict[str, Vector] = {}
+    aliased = []
+    for name, column in {**controls, **wanted}.items():
+        total = float(np.sum((column - column.mean()) ** 2)) if n else 0.0
+        inside = absorbed.residual(column)
+        before = basis[:, : len(kept)]
+        rest = inside - before @ (before.T @ inside)
+        rest -= before @ (before.T @ rest)
+        size = float(rest @ rest)
+        if total == 0.0 or size < ALIASED * total:
+            aliased.append(name)
+            continue
+        basis[:, len(kept)] = rest / np.sqrt(size)
+        kept[name] = inside
+    basis = basis[:, : len(kept)]
+    names = list(kept)
+    corner = np.column_stack([basis.T @ column for column in kept.values()]) if kept else np.zeros((0, 0))
+    inverse = np.linalg.inv(np.triu(corner))
+    weights = {name: basis @ inverse[names.index(name)] for name in wanted if name in kept}
+    return Design(
+        basis=basis,
+        weights=weights,
+        inflation={
+            name: float(weights[name] @ weights[name] * (kept[name] @ kept[name])) for name in weights
+        },
+        aliased=tuple(name for name in aliased if name in wanted),
+        leverage=absorbed.leverage() + np.einsum("ij,ij->i", basis, basis),
+        absorbed=absorbed,
+        df=n - absorbed.rank - len(kept),
+    )
 
 
 def ols(y: Vector, wanted: Mapping[str, Vector], controls: Mapping[str, Vector]) -> Fit:
-    """Regress *y* on *wanted* and *controls* with an intercept.
-
-    HC3 covariance with t quantiles (MacKinnon and White 1985; Long and Ervin 2000). Columns are
-    taken in order, controls first; one that adds nothing to those before it is left out and named.
+    """Regress *y* on *wanted* and *controls* with an intercept, as :func:`design` does.
 
     Args:
         y: shape (n,).
         wanted: columns whose slopes are asked for, each of shape (n,).
         controls: columns that are only adjusted for.
     """
-    import statsmodels.api as sm
-
-    kept, aliased = _independent({**controls, **wanted}, len(y))
-    design = np.column_stack([np.ones(len(y)), *kept.values()])
-    fit = sm.OLS(y, design).fit(cov_type="HC3", use_t=True)
-    interval = fit.conf_int()
-    names = list(kept)
-    found = {}
-    for name in wanted:
-        if name in kept:
-            at = names.index(name) + 1
-            found[name] = Coefficient(
-                estimate=float(fit.params[at]),
-                lo=float(interval[at][0]),
-                hi=float(interval[at][1]),
-                p=float(fit.pvalues[at]),
-                top2=_top2(design, at),
-            )
-    return Fit(
-        coefficients=found,
-        aliased=tuple(name for name in aliased if name in wanted),
-        n=len(y),
-        df=int(fit.df_resid),
-        r2=float(fit.rsquared),
-    )
-
-
-def _independent(columns: Mapping[str, Vector], n: int) -> tuple[dict[str, Vector], list[str]]:
-    basis = np.ones((n, 1)) / np.sqrt(n)
-    kept: dict[str, Vector] = {}
-    aliased = []
-    for name, column in columns.items():
-        total = float(np.sum((column - column.mean()) ** 2))
-        rest = column - basis @ (basis.T @ column)
-        left = float(rest @ rest)
-        if total == 0.0 or left < ALIASED * total:
-            aliased.append(name)
-            continue
-        kept[name] = column
-        basis = np.column_stack([basis, rest / np.sqrt(left)])
-    return kept, aliased
-
-
-def _top2(design: Vector, at: int) -> float:
-    """Largest two shares of the column's variation that the other columns do not explain."""
-    others = np.delete(design, at, axis=1)
-    rest = design[:, at] - others @ np.linalg.lstsq(others, design[:, at], rcond=None)[0]
-    squares = np.sort(rest**2)[::-1]
-    return float(squares[:2].sum() / squares.sum())
+    return design(wanted, controls, absorption.none(len(y))).fit(y)
 
 
 def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
