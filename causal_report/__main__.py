@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,28 +16,53 @@ from causal_report.errors import InputError, ReportError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BAD_INPUT = 2
+PARTLY_READ, BAD_INPUT, FAULT = 1, 2, 3
+"""The page is written without what could not be read; nothing can be used; a fault of this program."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the report and print where it is; 2 with a message when the input cannot be used."""
+    """Write the report and print where it is.
+
+    Returns:
+        0; 1 where the report is written but part of a table could not be read, which is said on
+        standard error and on the page; 2 with a message when the input cannot be used.
+    """
     given = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(given)
     try:
-        print(_report(options, given))
+        page, lost = _report(options, given)
     except ReportError as error:
         print(f"causal_report: {error}", file=sys.stderr)
         return BAD_INPUT
-    return 0
+    except Exception:  # else Python's own exit code, 1, would say that the page is written
+        traceback.print_exc()
+        return FAULT
+    print(page)
+    if not lost:
+        return 0
+    for note in lost:
+        print(f"causal_report: {note}", file=sys.stderr)
+    print(f"causal_report: {page} is written without what could not be read", file=sys.stderr)
+    return PARTLY_READ
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m causal_report", description=__doc__)
     parser.add_argument(
-        "results", nargs="+", type=Path, metavar="RESULTS", help="session folder or CSV table"
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="RESULTS",
+        help="session folder, folder of sessions or CSV table",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write; default: RESULTS, if it is one"
+    )
+    parser.add_argument(
+        "--defaults",
+        type=Path,
+        metavar="PATH",
+        help="fill hyperparameters that were not recorded: session, images folder or TOML file",
     )
     parser.add_argument("--engine", choices=("dibs", "exact"), default="dibs", help="exact leaves DiBS out")
     parser.add_argument("--keep-flagged", action="store_true", help="flagged rows enter the effects")
@@ -45,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(options: argparse.Namespace, given: Sequence[str]) -> Path:
+def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, list[str]]:
+    """The page, and what of the input is not in it."""
     from causal_report import analyse, load, render
     from causal_report.findings import to_json
     from causal_report.text import Text
@@ -56,8 +83,9 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> Path:
             f"several RESULTS need --out DIR: without it {first}'s own report would be overwritten"
         )
     text = Text(options.language)
+    sources = load(options.results, defaults=options.defaults)
     findings = analyse(
-        load(options.results),
+        sources,
         text,
         engine=options.engine,
         keep_flagged=options.keep_flagged,
@@ -73,7 +101,7 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> Path:
         _write(out / "report.html", page)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
-    return out / "report.html"
+    return out / "report.html", [note for source in sources for note in source.unread]
 
 
 def _write(path: Path, content: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Part = Literal["design", "mediator", "energy", "performance"]
 LOGGED = {"epochs", "batch_size", "learning_rate", "weight_decay", "max_iter", "alpha"}
 """Roles whose doses multiply: they enter on a log scale wherever every value is above zero."""
+FILLED = "filled_"
+"""Before the name of a role: True where its value was not recorded but filled with a default."""
 LABELS = {"background": "background load", "seed": "random seed"}
 MEDIATORS = {
     "energy_gpu_avg_watts": ("GPU power", "W"),
@@ -75,29 +77,52 @@ def build(sources: Sequence[Source]) -> Table:
     """
     frames = [_prepared(source) for source in sources]
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    for name in [str(name) for name in frame if str(name).startswith(FILLED)]:
+        frame[name] = frame[name].eq(True)  # a source that nobody filled has no such column
     design = _design(frame)
     return Table(frame=frame, columns=(*design, *_mediators(frame), *_performance(frame, sources)))
 
 
 def _prepared(source: Source) -> pd.DataFrame:
-    frame = source.frame.copy()
+    frame = source.frame.copy(deep=False)
     frame["model_id"] = frame["repository"].astype(str) + "/" + frame["model"].astype(str)
-    block = frame["block"] if "block" in frame else pd.Series(np.nan, index=frame.index)
-    named = frame["session"].astype(str) + ":" + block.map(_name, na_action="ignore").astype(str)
-    frame["block_id"] = named.where(block.notna(), None)
+    frame["block_id"] = _blocks(frame)
     if "mode" not in frame:
         frame["mode"] = "alone"
     frame["design_background"] = (frame["mode"] == "background").astype(float)  # 0 or 1
     if "cpu_time_seconds" in frame:
         busy = pd.to_numeric(frame["cpu_time_seconds"]) / frame["duration_seconds"]
         frame["cpu_cores_busy"] = busy.where(np.isfinite(busy))
-    for (model_id, name), role in _roles(source).items():
-        rows = frame["model_id"] == model_id
-        target = f"design_{role}"
-        if target not in frame:
-            frame[target] = np.nan
-        frame.loc[rows, target] = frame.loc[rows, f"hyperparam_{name}"]
-    return frame
+    return _by_role(frame, _roles(source))
+
+
+def _blocks(frame: pd.DataFrame) -> pd.Series[str]:
+    """Session and block in one word, None where no block was recorded."""
+    if "block" not in frame or not bool(frame["block"].notna().any()):
+        return pd.Series(None, index=frame.index, dtype=object)
+    block = frame["block"]
+    named = frame["session"].astype(str) + ":" + block.map(_name, na_action="ignore").astype(str)
+    return named.where(block.notna(), None)
+
+
+def _by_role(frame: pd.DataFrame, roles: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """One ``design_<role>`` a role, and ``filled_<role>`` where any of its values was not recorded."""
+    models = {model for model, _ in roles}
+    rows = {model: np.flatnonzero((frame["model_id"] == model).to_numpy()) for model in models}
+    doses: dict[str, NDArray[np.float64]] = {}
+    marks: dict[str, NDArray[np.bool_]] = {}
+    for (model, name), role in roles.items():
+        at = rows[model]
+        dose = doses.setdefault(role, np.full(len(frame), np.nan))
+        dose[at] = frame[f"hyperparam_{name}"].to_numpy(dtype=float)[at]
+        recorded = f"{FILLED}hyperparam_{name}"
+        if recorded in frame:
+            mark = marks.setdefault(role, np.zeros(len(frame), dtype=bool))
+            mark[at] = frame[recorded].to_numpy(dtype=bool)[at]
+    design = {f"design_{role}": dose for role, dose in doses.items()}
+    filled_in = {f"{FILLED}{role}": mark for role, mark in marks.items()}
+    more = [pd.DataFrame(columns, index=frame.index) for columns in (design, filled_in)]
+    return pd.concat([frame, *more], axis=1)
 
 
 def _name(block: object) -> str:
@@ -177,6 +202,12 @@ def strata(frame: pd.DataFrame) -> pd.Series[str]:
     model = frame["model_id"].astype(str)
     sessions = frame["session"].astype(str)
     return model + " in " + sessions if sessions.nunique() > 1 else model
+
+
+def filled(frame: pd.DataFrame, column: Column) -> pd.Series[bool]:
+    """Rows whose value of a design column was not recorded but filled with a default."""
+    mark = column.name.replace("design_", FILLED, 1)
+    return frame[mark] if mark in frame else pd.Series(False, index=frame.index)
 
 
 def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:

@@ -1,4 +1,4 @@
-"""Reads a bare table with the published study's columns, flaws included."""
+"""Reads a table that stands alone: the published study's in any of its forms, or a summary.csv of ours."""
 
 from __future__ import annotations
 
@@ -6,36 +6,76 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report.sources.source import Source, digest, read_table
+from causal_report.errors import InputError
+from causal_report.sources import modes, rows
+from causal_report.sources.notes import Notes
+from causal_report.sources.source import Source, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
+
+OURS = {"session", "total_energy_status", "case_key"}
+"""Columns that together no other table has."""
+SUMS = ("energy_cpu_total_joules", "energy_gpu_total_joules")
 REASON = "as published: the GPU part is a plain sum of power samples, which reads low when the CPU is busy"
+NOT_SAID = "as given: how these joules were measured is not recorded"
 
 
 def read(path: Path) -> Source:
-    """The table at *path*; its total is CPU plus GPU as published, with status ``partial``."""
-    frame = read_table(path)
-    frame["session"] = path.stem
-    if "mode" in frame and "is_parallel" in frame:
-        parallel = frame["is_parallel"].astype(str).str.lower() == "true"
-        frame["mode"] = np.where(parallel, "background", "alone")
-    if "total_energy_joules" not in frame:
-        parts = [c for c in ("energy_cpu_total_joules", "energy_gpu_total_joules") if c in frame]
-        frame["total_energy_joules"] = frame[parts].sum(axis=1, skipna=False) if parts else np.nan
-        known = frame["total_energy_joules"].notna()
-        frame["total_energy_status"] = np.where(known, "partial", "unavailable")
-        frame["total_energy_reason"] = np.where(known, REASON, "a part is missing in the published table")
+    """The table at *path*; where it has no total, that is CPU plus GPU, with status ``partial``.
+
+    Raises:
+        InputError: it cannot be read, or has no row.
+    """
+    notes = Notes()
+    frame = rows.read(path, notes)
+    if not len(frame):
+        lost = f": {'; '.join(notes.unread)}" if notes.unread else ""
+        raise InputError(f"{path}: column names but no row that can be used{lost}")
+    ours = set(frame) >= OURS
+    if not ours or "session" not in frame:
+        frame["session"] = path.stem
+    modes.settle(path.name, frame, notes)
+    _total(frame)
     return Source(
-        kind="published",
+        kind="summary" if ours else "published",
         path=path,
         name=path.stem,
         frame=frame,
         sha256=digest(path),
         done=len(frame),
-        notes=(
-            "A published table: meters, machine and the order of its runs were not recorded, "
-            "and only changed hyperparameters were.",
-        ),
+        notes=(_about(frame, ours), *notes.sentences),
+        unread=tuple(notes.unread),
     )
+
+
+def _about(frame: pd.DataFrame, ours: bool) -> str:
+    if not ours:
+        return (
+            "A published table: meters, machine and the order of its runs were not recorded, "
+            "and only changed hyperparameters were."
+        )
+    sessions = frame["session"].nunique()
+    return (
+        f"The table of {sessions} session{'s' if sessions > 1 else ''} outside its folder: readings, machine "
+        "and catalogue are not at hand. Give the folder to see them."
+    )
+
+
+def _total(frame: pd.DataFrame) -> None:
+    """``total_energy_*`` where the table has none of its own."""
+    if "total_energy_joules" in frame:
+        known = frame["total_energy_joules"].notna()
+        if "total_energy_status" not in frame:
+            frame["total_energy_status"] = np.where(known, "partial", "unavailable")
+            frame["total_energy_reason"] = np.where(known, NOT_SAID, "missing in the table")
+        return
+    parts = [column for column in SUMS if column in frame]
+    frame["total_energy_joules"] = frame[parts].sum(axis=1, skipna=False) if parts else np.nan
+    known = frame["total_energy_joules"].notna()
+    alone = "" if len(parts) == len(SUMS) else f"; {' and '.join(set(SUMS) - set(parts))} is not in the table"
+    gone = "a part is missing in the published table" if parts else "the table has no column of joules"
+    frame["total_energy_status"] = np.where(known, "partial", "unavailable")
+    frame["total_energy_reason"] = np.where(known, REASON + alone, gone)

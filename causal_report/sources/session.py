@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from causal_report.errors import InputError
-from causal_report.sources.source import Source, digest, read_table
+from causal_report.sources import rows
+from causal_report.sources.notes import Notes
+from causal_report.sources.source import Source, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +33,8 @@ def read(folder: Path) -> Source:
             f"{folder}: no summary.csv; the session did not reach its end. "
             f"`wattwhy report {folder}` rebuilds it from the journal"
         )
-    frame = read_table(table)
+    said = Notes()
+    frame = rows.read(table, said)
     facts = _facts(folder, events)
     readings, notes = _readings(folder, frame)
     done = {e["record"]["case_key"] for e in events if e.get("event") == "attempt-end"}
@@ -50,7 +53,8 @@ def read(folder: Path) -> Source:
         complete=_ended(events) and facts.get("complete", True) is True,
         planned=facts.get("planned"),
         done=len(done),
-        notes=(*_damage(events), *notes),
+        notes=(*_damage(events), *notes, *said.sentences),
+        unread=tuple(said.unread),
     )
 
 
