@@ -39,7 +39,6 @@ class Sheet:
         doses: the factors as they were set, NaN where unknown.
         logs: the factors as they are analysed.
         filled: where a factor's value was not recorded but taken from a catalogue of defaults.
-        names: experiment ids.
     """
 
     model: Codes
@@ -52,7 +51,6 @@ class Sheet:
     doses: Mapping[str, Vector]
     logs: Mapping[str, Vector]
     filled: Mapping[str, Mask]
-    names: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.model)
@@ -110,7 +108,6 @@ def of(frame: pd.DataFrame, factors: Sequence[Column]) -> Sheet:
             for name, column in filled.items()
             if column in frame
         },
-        names=np.asarray(frame["experiment_id"], dtype=object),
     )
 
 

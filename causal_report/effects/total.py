@@ -12,7 +12,7 @@ from causal_report import regression
 from causal_report.effects import sheet as sheets
 from causal_report.effects.setup import setups
 from causal_report.effects.sheet import POOLED
-from causal_report.findings.effects import Effect
+from causal_report.findings.effects import Effect, Slope
 from causal_report.table import vector
 
 if TYPE_CHECKING:
@@ -140,6 +140,14 @@ def _filled(effect: Effect, fit: Fit) -> Effect:
         plain_hi=plain[1],
         exploratory=effect.n < EXPLORATORY_N,
     )
+
+
+def slope_of(fit: Fit, name: str) -> Slope | None:
+    """The slope of *name* with its interval; None where it cannot be told or has no interval."""
+    found = fit.coefficients.get(name)
+    if found is None or not all(map(math.isfinite, (found.estimate, found.lo, found.hi, found.p))):
+        return None
+    return Slope(estimate=found.estimate, lo=found.lo, hi=found.hi, p=found.p)
 
 
 def step(doses: Vector, *, log: bool) -> float:
