@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from causal_report.findings.sentence import Sentence
+if TYPE_CHECKING:
+    from causal_report.findings.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

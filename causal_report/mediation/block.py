@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 MOST_ROWS = 5_000
-"""With more rows a product of slopes is normal for all purposes (Sobel's interval), and no resample is drawn."""
-
+"""With more rows a product of slopes is as good as normal: Sobel's interval, and no resample is drawn."""
 FEW_DRAWS, MANY_DRAWS, MANY_PATHS = 1_000, 10_000, 40
 """With more than 40 paths in one family, p must be able to fall below 0.002: no correction survives it."""
 
@@ -73,7 +72,7 @@ class Block:
         return adjusted.path(x, m, y), adjusted.df - 2
 
     def slope(self, controls: Sequence[str], cause: str, outcome: str) -> Slope | None:
-        """Effect of *cause* on another column; None where these rows do not all know it, or it stands still."""
+        """Effect of *cause* on another column; None where some row does not know it, or it stands still."""
         values = self.group.values[outcome][self.rows]
         if np.isnan(values).any() or float(np.ptp(values)) == 0.0:
             return None

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report import number, regression
+from causal_report import regression
 from causal_report.findings.mediation import Mediation, MediationPath
 from causal_report.mediation import (
     block,
-    instrument,
     intervals,
+    judgement,
     modes,
     paths,
     plain,
     rows,
-    sensitivity,
     words,
 )
 
@@ -26,14 +25,12 @@ if TYPE_CHECKING:
 
     from causal_report.findings import Graph, Response
     from causal_report.mediation.block import Block, Resampled
-    from causal_report.mediation.fit import Path
+    from causal_report.mediation.fit import Slope
     from causal_report.mediation.paths import Wanted
     from causal_report.mediation.rows import Group, Sample
     from causal_report.table import Table
     from causal_report.text import Text
 
-SIGNIFICANT = 0.05
-TWO_ERRORS = 2.0
 Z = 1.959963984540054
 DURATION = "duration_seconds"
 
@@ -101,9 +98,7 @@ def _none(table: Table, asked: Sequence[Question]) -> str:
     return "nothing that was set varies within a model, or nothing but parts of the energy was recorded"
 
 
-def _group(
-    group: Group, asked: Sequence[Question], text: Text, seed: int, draws: int
-) -> list[MediationPath]:
+def _group(group: Group, asked: Sequence[Question], text: Text, seed: int, draws: int) -> list[MediationPath]:
     mine = [q for q in asked if q.group is group]
     needed = [
         (q.sample.rows, (*q.wanted.names, *(c.name for c in q.sample.controls)))
@@ -146,8 +141,9 @@ def _path(question: Question, shared: Block | None, text: Text) -> MediationPath
     path = _normal(path, sobel[0]) if resampled is None else _bootstrapped(path, resampled)
     if path.lo is None:
         return replace(blank, reason="too few resamples could tell the columns apart")
-    path = _judged(_sensitive(path, fitted.rho, df, text), text)
-    return _instrument(path, question, shared, fitted, resampled, text)
+    path = judgement.judged(judgement.sensitive(path, fitted.rho, df, text), text)
+    others = _other_ways(path, controls, question.group, shared, text)
+    return judgement.instrumental(path, fitted, others, resampled, text)
 
 
 def _blank(question: Question) -> MediationPath:
@@ -219,83 +215,11 @@ def _in_plain(path: MediationPath) -> MediationPath:
     return replace(path, plain=shown[0], plain_lo=shown[1], plain_hi=shown[2])
 
 
-def _judged(path: MediationPath, text: Text) -> MediationPath:
-    """Kind after Zhao, Lynch and Chen 2010, the share that is mediated, and who disagrees."""
-    direct, indirect, total, se = (v or 0.0 for v in (path.direct, path.indirect, path.total, path.total_se))
-    found = _outside(path.lo, path.hi)
-    same = direct * indirect > 0
-    kind = path.kind
-    if found and (path.direct_p is None or path.direct_p >= SIGNIFICANT):
-        kind = "indirect-only"
-    elif found:
-        kind = "complementary" if same else "inconsistent"
-    sure = found and same and abs(total) > TWO_ERRORS * se > 0
-    path = replace(path, kind=kind, proportion=indirect / total if sure else None)
-    if path.bca_lo is None:
-        return path
-    votes = {
-        "Sobel": path.sobel_p is not None and path.sobel_p < SIGNIFICANT,
-        text("mediation.percentile"): found,
-        "BCa": _outside(path.bca_lo, path.bca_hi),
-    }
-    if len(set(votes.values())) == 1:
-        return path
-    yes, no = (", ".join(name for name, vote in votes.items() if vote is which) for which in (True, False))
-    key = "bca_alone" if yes == "BCa" else "votes"
-    return replace(path, agreement=text(f"mediation.{key}", yes=yes, no=no))
-
-
-def _outside(low: float | None, high: float | None) -> bool:
-    return low is not None and high is not None and (low > 0 or high < 0)
-
-
-def _sensitive(path: MediationPath, rho: float, df: int, text: Text) -> MediationPath:
-    found = sensitivity.of(rho, df)
-    said = text(
-        "mediation.sensitivity",
-        rho=number.fixed(found.rho),
-        both=number.unsigned(100 * abs(found.rho)),
-        robustness=number.unsigned(100 * found.robustness),
-        robustness_05=number.unsigned(100 * found.robustness_05),
-    )
-    return replace(
-        path,
-        rho=found.rho,
-        robustness=found.robustness,
-        robustness_05=found.robustness_05,
-        sensitivity=said,
-    )
-
-
-def _instrument(
-    path: MediationPath,
-    question: Question,
-    shared: Block,
-    fitted: Path,
-    resampled: Resampled | None,
-    text: Text,
-) -> MediationPath:
-    """Whether the cause is an instrument for the mediator; the ratio only where nothing speaks against it."""
-    controls = [c.name for c in question.sample.controls]
-    others = {}
-    if path.outcome.endswith("_joules") and DURATION in question.group.values:
-        slope = shared.slope(controls, path.cause, DURATION)
-        others = {text("mediation.duration"): slope} if slope else {}
-    found = instrument.judge(fitted, others)
-    said = text(
-        f"mediation.instrument_{found.answer.replace('-', '_')}",
-        cause=path.cause_label,
-        mediator=path.mediator_label,
-        outcome=path.outcome_label,
-        f=number.significant(found.f, 2),
-        ways=", ".join(found.ways),
-        p=number.probability(path.direct_p),
-    )
-    path = replace(path, instrument=found.answer, instrument_f=found.f, instrument_answer=said)
-    if found.answer != "unproven" or resampled is None:
-        return path
-    drawn = resampled.draws
-    usable = drawn.usable & (drawn.a != 0)
-    ratio = drawn.total[usable] / drawn.a[usable]
-    low, high = intervals.percentile(ratio)
-    return replace(path, wald=fitted.total.estimate / fitted.a.estimate, wald_lo=low, wald_hi=high)
+def _other_ways(
+    path: MediationPath, controls: Sequence[str], group: Group, shared: Block, text: Text
+) -> dict[str, Slope]:
+    """What else the cause changes that joules are made of: the duration."""
+    if not path.outcome.endswith("_joules") or DURATION not in group.values:
+        return {}
+    slope = shared.slope(controls, path.cause, DURATION)
+    return {text("mediation.duration"): slope} if slope else {}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from causal_report.mediation.fit import Path, Slope
 
 STRONG_F = 10.0
@@ -22,7 +24,7 @@ class Instrument:
     ways: tuple[str, ...] = ()
 
 
-def judge(path: Path, others: dict[str, Slope]) -> Instrument:
+def judge(path: Path, others: Mapping[str, Slope]) -> Instrument:
     """Say whether total / a identifies the slope of mediator on outcome.
 
     A randomised cause is an instrument if it moves the mediator (relevance) and moves the outcome

@@ -118,9 +118,7 @@ def _side(mode: str, path: Wanted, sample: Sample, shared: block.Block | None) -
     effect = replace(blank, indirect=fitted.a.estimate * fitted.b.estimate)
     if shared.large:
         centre = effect.indirect or 0.0
-        return Side(
-            effect=replace(effect, lo=centre - Z * error, hi=centre + Z * error, p=p), error=error
-        )
+        return Side(effect=replace(effect, lo=centre - Z * error, hi=centre + Z * error, p=p), error=error)
     drawn = shared.resampled(controls, path.names).draws
     found = drawn.indirect
     if len(found) < len(drawn.usable) / 2:

@@ -39,7 +39,7 @@ class Slopes:
 
     @property
     def indirect(self) -> Array:
-        """a times b of the usable resamples."""
+        """A times b of the usable resamples."""
         return (self.a * self.b)[self.usable]
 
 

@@ -46,7 +46,7 @@ def columns(table: Table, response: Response) -> dict[str, Column]:
 
 
 def asked(table: Table, response: Response) -> list[Column]:
-    """The outcomes of the default paths: the response, GPU energy and mean GPU power; duration without joules."""
+    """Outcomes of the default paths: the response (else duration), GPU energy and mean GPU power."""
     energy = [c for c in outcomes.energies(table, response) if "cpu" not in c.name]
     power = [c for c in outcomes.powers(table) if c.name == "energy_gpu_avg_watts"]
     found = {c.name: c for c in [*(energy or [outcomes.DURATION]), *power]}
@@ -80,9 +80,7 @@ def wanted(
         )
         cause, mediator, outcome = (known[name] for name in names)
         reason = identity(mediator.name, outcome.name)
-        found.append(
-            Wanted(cause=cause, mediator=mediator, outcome=outcome, origin=origin, reason=reason)
-        )
+        found.append(Wanted(cause=cause, mediator=mediator, outcome=outcome, origin=origin, reason=reason))
     return tuple(found)
 
 

@@ -85,6 +85,8 @@ def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Se
     for at, path in enumerate(_spread(clear)):
         values = {**_values(text, path), "n": path.n, "kind": _kind(text, path)}
         yield say("first", of=len(known), clear=len(clear), **values) if at == 0 else say("more", **values)
+    if any(p.cause == BACKGROUND for p in clear):
+        yield say("load_counted")
     suppressed = sum(p.kind == "inconsistent" for p in clear)
     if suppressed:
         yield say("suppressed", n=suppressed, clear=len(clear))
@@ -101,11 +103,11 @@ def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Se
 
 
 def _spread(clear: Sequence[MediationPath]) -> list[MediationPath]:
-    """The surest path of each cause in each group, a few of them."""
+    """The surest path of each cause in each group, a few of them, hyperparameters before the load."""
     best: dict[tuple[str, str], MediationPath] = {}
     for path in clear:
         best.setdefault((path.group, path.cause), path)
-    return list(best.values())[:MOST_SAID]
+    return sorted(best.values(), key=lambda p: p.cause == BACKGROUND)[:MOST_SAID]
 
 
 def _values(text: Text, path: MediationPath) -> dict[str, str]:
