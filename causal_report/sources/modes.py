@@ -100,7 +100,7 @@ def _flag(name: str, frame: pd.DataFrame, notes: Notes) -> Votes:
 
 def _hints(frame: pd.DataFrame) -> Votes:
     """Signs of a background load: a program that is named, and the id's ending."""
-    found: Votes = frame["experiment_id"].str.endswith(SUFFIX).to_numpy(dtype=np.int64)
+    found: Votes = np.asarray(frame["experiment_id"].str.endswith(SUFFIX), dtype=np.int64)
     program = next((column for column in ("bg_model", "bg_repository") if column in frame), None)
     return found + (known(frame[program]).to_numpy(dtype=np.int64) if program else 0)
 
