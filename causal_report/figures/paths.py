@@ -10,6 +10,7 @@ import numpy as np
 
 from causal_report import number
 from causal_report.figures.scale import Scale, padded
+from causal_report.mediation.modes import BACKGROUND
 from causal_report.mediation.plain import change
 from causal_report.mediation.words import surest
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from causal_report.findings.mediation import MediationPath
 
-WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 760, 24, 8, 26, 12, 26
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 160, 430
+WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 840, 24, 8, 26, 12, 26
+CHARACTER, LEAST_LEFT, MOST_LEFT = 7.0, 160, 500
 MOST_LINES = 16
 SQUARE, TRIANGLE = "M-3.6-3.6h7.2v7.2h-7.2z", "M0-4.8L4.4 3.4h-8.8z"
 
@@ -58,9 +59,13 @@ class PathPlot:
 def effects(paths: Sequence[MediationPath]) -> PathPlot | None:
     """The surest paths with outcomes in per cent, by repository; None where there are none.
 
+    A background load moves the counters of the whole machine tenfold what a hyperparameter does: its
+    paths are drawn only where there are no others.
+
     Per cent are placed on the scale of logarithms, where a halving is as far from nought as a doubling.
     """
-    shown = [p for p in surest(paths) if p.log_outcome and p.lo is not None][:MOST_LINES]
+    known = [p for p in surest(paths) if p.log_outcome and p.lo is not None]
+    shown = ([p for p in known if p.cause != BACKGROUND] or known)[:MOST_LINES]
     if not shown:
         return None
     groups = sorted({p.group for p in shown})
@@ -85,7 +90,7 @@ def effects(paths: Sequence[MediationPath]) -> PathPlot | None:
         bottom=y,
         lines=tuple(lines),
         headings=tuple(headings),
-        ticks=tuple((scale(_log(v)), number.percent(v, 0)) for v in _ticks(low, high)),
+        ticks=tuple((scale(_log(v)), number.percent(v, 0, sign=v != 0)) for v in _ticks(low, high)),
         zero=scale(0.0),
         square=SQUARE,
         triangle=TRIANGLE,

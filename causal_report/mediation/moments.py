@@ -101,11 +101,11 @@ def jackknifed(columns: Array, strata: Codes) -> Array:
 
 def swept(grams: Array, controls: Sequence[int]) -> tuple[Array, Rows]:
     """The cross-products after *controls* are taken out, and where that was possible."""
-    left = grams.copy()
+    left, least = grams.copy(), _least(grams)
     usable = np.ones(len(grams), dtype=bool)
     for at in controls:
         pivot = left[:, at, at]
-        good = pivot > SINGULAR * grams[:, at, at]
+        good = pivot > least[at]
         usable &= good
         row = left[:, at, :] / np.where(good, pivot, 1.0)[:, None]
         left = left - left[:, :, at, None] * row[:, None, :]
@@ -118,7 +118,8 @@ def slopes(grams: Array, left: Array, usable: Rows, places: tuple[int, int, int]
     xx, mm, xm = left[:, x, x], left[:, m, m], left[:, x, m]
     xy, my = left[:, x, y], left[:, m, y]
     apart = xx * mm - xm**2
-    good = usable & (xx > SINGULAR * grams[:, x, x]) & (apart > SINGULAR * xx * grams[:, m, m])
+    least = _least(grams)
+    good = usable & (xx > least[x]) & (apart > xx * least[m])
     xx, apart = np.where(good, xx, 1.0), np.where(good, apart, 1.0)
     return Slopes(
         a=xm / xx,
@@ -127,3 +128,11 @@ def slopes(grams: Array, left: Array, usable: Rows, places: tuple[int, int, int]
         total=xy / xx,
         usable=good,
     )
+
+
+def _least(grams: Array) -> Array:
+    """The variation below which a column stands still, shape (k,): a share of its usual one.
+
+    Not of that in the same resample: where a column stands still, its own is round-off.
+    """
+    return np.asarray(SINGULAR * grams.diagonal(axis1=1, axis2=2).mean(axis=0))
