@@ -55,7 +55,7 @@ def read(path: Path) -> Defaults:
     else:
         table = _toml(path)
         found = _repository(path, table) if "hyperparameters" in table else _plain(path, table)
-    if not found:
+    if not any(found.values()):
         raise InputError(f"{path}: no defaults in it; {WAYS}")
     return Defaults(path=path, values=found)
 

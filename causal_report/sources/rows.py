@@ -27,7 +27,7 @@ def read(path: Path, notes: Notes) -> pd.DataFrame:
         InputError: not CSV, no row says which run it is, or two rows claim to be the same run.
     """
     frame = csvtext.read(path, notes, columns.is_number)
-    _without_unknown_units(path.name, frame, notes)
+    frame = _without_unknown_units(path.name, frame, notes)
     cells.typed(path.name, frame, notes)
     frame = raw.merge(path.name, frame, notes)
     _required(path, frame, notes)
@@ -42,14 +42,14 @@ def read(path: Path, notes: Notes) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def _without_unknown_units(name: str, frame: pd.DataFrame, notes: Notes) -> None:
+def _without_unknown_units(name: str, frame: pd.DataFrame, notes: Notes) -> pd.DataFrame:
     unknown = [column for column in map(str, frame) if not columns.has_known_unit(column)]
     if unknown:
         notes.lost(
             f"{name}: unknown unit in {', '.join(unknown)}: left out. Energies end in _joules "
             "(1 kWh = 3,600,000 J), powers in _watts"
         )
-        frame.drop(columns=unknown, inplace=True)
+    return frame.drop(columns=unknown)
 
 
 def _required(path: Path, frame: pd.DataFrame, notes: Notes) -> None:
