@@ -93,9 +93,9 @@ def _none(table: Table, asked: Sequence[Question]) -> str:
         return ""
     if not len(table.frame):
         return "there are no usable rows"
-    if not table.of("mediator"):
+    if not any(c.name not in paths.PARTS_OF_ENERGY for c in table.of("mediator")):
         return "no state of the hardware (utilisation, temperature, busy cores) was recorded"
-    return "nothing that was set varies within a model, or nothing but parts of the energy was recorded"
+    return "nothing that was set varies within a model"
 
 
 def _group(group: Group, asked: Sequence[Question], text: Text, seed: int, draws: int) -> list[MediationPath]:

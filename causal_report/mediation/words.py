@@ -77,7 +77,7 @@ def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Se
             of=len(known),
             n=max(p.n for p in known),
             bounded=sum(map(bounded, known)),
-            bound=number.significant(BOUND_PCT),
+            bound=number.significant(BOUND_PCT, 1),
             open=sum(not bounded(p) for p in known),
             **_values(text, ordered[0]),
         )
