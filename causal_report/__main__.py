@@ -101,6 +101,8 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
         _write(out / "report.html", page)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
+    if not findings.data.used:
+        print(f"causal_report: {findings.verdict.sentences[0].text}", file=sys.stderr)
     return out / "report.html", [note for source in sources for note in source.unread]
 
 

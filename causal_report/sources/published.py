@@ -8,7 +8,7 @@ import numpy as np
 
 from causal_report.errors import InputError
 from causal_report.sources import modes, rows
-from causal_report.sources.notes import Notes
+from causal_report.sources.notes import Notes, named
 from causal_report.sources.source import Source, digest
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def read(path: Path) -> Source:
     if not ours or "session" not in frame:
         frame["session"] = path.stem
     modes.settle(path.name, frame, notes)
+    if not ours:
+        _zeros(path.name, frame, notes)
     _total(frame)
     return Source(
         kind="summary" if ours else "published",
@@ -62,6 +64,20 @@ def _about(frame: pd.DataFrame, ours: bool) -> str:
         f"The table of {sessions} session{'s' if sessions > 1 else ''} outside its folder: readings, machine "
         "and catalogue are not at hand. Give the folder to see them."
     )
+
+
+def _zeros(name: str, frame: pd.DataFrame, notes: Notes) -> None:
+    """No joules in a run that took time: the counter was dead, as a machine that is on draws power."""
+    for column in (*SUMS, "total_energy_joules"):
+        if column not in frame:
+            continue
+        dead = (frame[column] == 0.0) & (frame["duration_seconds"] > 0)
+        if bool(dead.any()):
+            notes.lost(
+                f"{name}: {column} is 0 in {named(frame, dead)}: no counter that is alive reads nothing; "
+                "taken as missing"
+            )
+            frame[column] = frame[column].mask(dead)
 
 
 def _total(frame: pd.DataFrame) -> None:

@@ -37,7 +37,6 @@ def read(path: Path, notes: Notes) -> pd.DataFrame:
     frame["role"] = frame["role"].replace("", "a")
     frame = _unique(path, frame, notes)
     _timestamps(path.name, frame, notes)
-    _durations(path.name, frame, notes)
     cells.said_units(path.name, frame, notes)
     return frame.reset_index(drop=True)
 
@@ -73,12 +72,14 @@ def _required(path: Path, frame: pd.DataFrame, notes: Notes) -> None:
         frame["training_success"] = True
     else:
         frame["training_success"] = cells.truth(path.name, "training_success", frame, notes)
+    if "duration_seconds" not in missing:
+        _durations(path.name, frame, notes)
 
 
 def _likely(missing: list[str], frame: pd.DataFrame) -> str:
     """The columns that may have been meant."""
-    given = {column.lower(): column for column in map(str, frame)}
-    found = [given[hit] for name in missing for hit in get_close_matches(name, list(given), n=1, cutoff=0.5)]
+    given = {name.lower(): name for name in map(str, frame) if name not in columns.REQUIRED}
+    found = [given[hit] for name in missing for hit in get_close_matches(name, list(given), n=1, cutoff=0.6)]
     return f"Is it {', '.join(found)}? Rename it. " if found else ""
 
 
@@ -127,5 +128,5 @@ def _timestamps(name: str, frame: pd.DataFrame, notes: Notes) -> None:
 
 def _durations(name: str, frame: pd.DataFrame, notes: Notes) -> None:
     gone = frame["duration_seconds"].isna() & frame["training_success"]
-    if bool(gone.any()) and not bool(gone.all()):
+    if bool(gone.any()):
         notes.mended(f"{name}: duration_seconds is missing in {named(frame, gone)}")
