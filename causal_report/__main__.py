@@ -64,17 +64,80 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="fill hyperparameters that were not recorded: session, images folder or TOML file",
     )
-    parser.add_argument("--engine", choices=("dibs", "exact"), default="dibs", help="exact leaves DiBS out")
+    parser.add_argument(
+        "--engine",
+        choices=("dibs", "exact", "pc", "ges"),
+        default="dibs",
+        help="of the causal graph; exact leaves DiBS out, pc and ges need the extra 'more'",
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=("sound", "seed"),
+        default="sound",
+        help="seed adds the numbers of the published study by its own recipe",
+    )
     parser.add_argument("--keep-flagged", action="store_true", help="flagged rows enter the effects")
+    parser.add_argument(
+        "--until", default="", metavar="TIME", help="only runs that began before it (UTC), such as 2026-01-05"
+    )
+    parser.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        type=_path,
+        dest="paths",
+        metavar="CAUSE:MEDIATOR:OUTCOME",
+        help="a mediation path to test besides those found; may be given again",
+    )
+    parser.add_argument(
+        "--margin",
+        type=_share,
+        default=0.01,
+        metavar="SHARE",
+        help="relative loss of performance that advice accepts",
+    )
+    parser.add_argument("--grid", type=_intensity, metavar="G_PER_KWH", help="carbon intensity of the grid")
+    parser.add_argument(
+        "--country", default="", metavar="ISO", help="its mean carbon intensity where --grid is not given"
+    )
     parser.add_argument("--language", default="en", help="language of the page")
     parser.add_argument("--seed", type=int, default=0, help="of DiBS and the bootstrap")
     return parser
 
 
+def _path(given: str) -> tuple[str, str, str]:
+    names = tuple(part.strip() for part in given.split(":"))
+    if len(names) != 3 or not all(names):
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not CAUSE:MEDIATOR:OUTCOME, such as epochs:energy_gpu_util_avg_percent:energy"
+        )
+    return names[0], names[1], names[2]
+
+
+def _share(given: str) -> float:
+    return _number(given, 0.0, 1.0, "a share between 0 and 1, such as 0.01")
+
+
+def _intensity(given: str) -> float:
+    return _number(given, 0.0, 5000.0, "grams of CO2e a kilowatt-hour, such as 380")
+
+
+def _number(given: str, low: float, high: float, wanted: str) -> float:
+    try:
+        value = float(given)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{given!r} is not {wanted}")
+    return value
+
+
 def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, list[str]]:
     """The page, and what of the input is not in it."""
-    from causal_report import analyse, load, render
+    from causal_report import load, render
+    from causal_report.analysis import analyse
     from causal_report.findings import to_json
+    from causal_report.options import Options
     from causal_report.text import Text
 
     first: Path = options.results[0]
@@ -84,14 +147,19 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
         )
     text = Text(options.language)
     sources = load(options.results, defaults=options.defaults)
-    findings = analyse(
-        sources,
-        text,
+    chosen = Options(
         engine=options.engine,
+        recipe=options.recipe,
         keep_flagged=options.keep_flagged,
         seed=options.seed,
+        until=options.until,
+        margin=options.margin,
+        grid_g_per_kwh=options.grid,
+        country=options.country,
+        paths=tuple(options.paths),
         command=shlex.join(["python", "-m", "causal_report", *given]),
     )
+    findings = analyse(sources, text, chosen)
     out: Path = options.out or (first if first.is_dir() else first.parent)
     page = render(findings)
     try:
@@ -99,6 +167,8 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
         content = json.dumps(to_json(findings), indent=1, ensure_ascii=False, allow_nan=False)
         _write(out / "report.json", content + "\n")
         _write(out / "report.html", page)
+        if findings.advice.design:
+            _write(out / "advice.toml", findings.advice.design)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     if not findings.data.used:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.figures import difference, graph, intervals, power, scatter, strips
+from causal_report.figures import difference, intervals, power, scatter, strips
 from causal_report.text import Text, templates
 from causal_report.verdict import ESTIMATORS, PARTS
 
 if TYPE_CHECKING:
     from causal_report.findings import Findings
+
+SECTIONS = (
+    *("data", "quality", "effects", "question1", "tradeoff", "mediation", "graph", "modes"),
+    *("concurrency", "heterogeneity", "advice", "recipe", "agreement", "meters", "provenance"),
+)
+"""In the order of the page."""
+OPTIONAL = ("modes", "concurrency", "heterogeneity", "recipe")
+"""Left out where there is nothing to say: no second mode, no pairs, not asked for."""
 
 
 def render(findings: Findings) -> str:
@@ -32,8 +41,8 @@ def render(findings: Findings) -> str:
     }
     return environment.get_template("report.html.j2").render(
         f=findings,
-        label={node.name: node.label for node in findings.graph.nodes},
-        graph=graph.layout(findings.graph),
+        fig=_figures(findings),
+        sections=[name for name in SECTIONS if _shown(findings, name)],
         intervals=intervals.elasticities(findings.effects),
         dose=scatter.scatter(findings.dose),
         strips=strips.strips(findings.agreement, PARTS, ESTIMATORS),
@@ -42,3 +51,8 @@ def render(findings: Findings) -> str:
         parts=PARTS,
         named=ESTIMATORS,
     )
+
+
+def _shown(findings: Findings, section: str) -> bool:
+    part = getattr(findings, section, None)
+    return section not in OPTIONAL or (part is not None and not part.reason)

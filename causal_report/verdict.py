@@ -10,9 +10,9 @@ from causal_report.effects import POOLED, widest
 from causal_report.findings import Sentence, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from causal_report.findings import Data, Effect, Graph, Provenance, Response
+    from causal_report.findings import Data, Effect, Group, Provenance, Response
     from causal_report.findings.metering import Agreement
     from causal_report.text import Text
 
@@ -22,6 +22,8 @@ SIGNIFICANT = 0.05
 NEGLIGIBLE_PCT = 5.0
 """An interval within this many per cent for a doubling says that an effect, if any, is small."""
 CONCENTRATED = 0.5
+MOST_SAID = 6
+"""Effects that the first screen tells one by one, the largest first."""
 PARTS = {"cpu": "CPU", "ram": "RAM", "gpu": "GPU", "mains": "whole machine"}
 ESTIMATORS = {"direct": "the sum of the direct meters"}
 STAND_IN = ("stand-in", "standin", "synthetic", "random", "fake", "generated")
@@ -33,11 +35,16 @@ def conclude(
     response: Response,
     data: Data,
     effects: Sequence[Effect],
-    graph: Graph,
+    groups: Mapping[str, Group],
+    answers: Sequence[Sentence],
     agreement: Sequence[Agreement],
     provenance: Provenance,
 ) -> Verdict:
-    """Sentences and warnings in the language of *text*."""
+    """Sentences and warnings in the language of *text*.
+
+    Args:
+        answers: the first sentence of every further part, in the page's order.
+    """
 
     def say(key: str, **values: object) -> Sentence:
         return Sentence(key=key, text=text(f"verdict.{key}", **values))
@@ -46,9 +53,9 @@ def conclude(
     if data.used:
         several = sum(model.used > 0 for model in data.models) > 1
         sentences += _main_effects(say, response, effects, several)
-        sentences += _tradeoff(say, effects, several)
+        sentences += answers
         sentences += _estimators(say, agreement, response)
-    warnings = [*_incomplete(say, provenance), *_rows(say, data, response), *_evidence(say, effects, graph)]
+    warnings = [*_incomplete(say, provenance), *_rows(say, data, response), *_evidence(say, effects, groups)]
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
 
 
@@ -72,8 +79,10 @@ def _main_effects(
     chosen = widest(mine)
     chosen.sort(key=lambda e: -abs(e.plain or 0.0))
     found = [e for e in chosen if _significant(e)]
-    for effect in found:
+    for effect in found[:MOST_SAID]:
         yield _said(say, effect, _effect_key(effect), _where(effect, several))
+    if len(found) > MOST_SAID:
+        yield say("more", n=len(found) - MOST_SAID)
     rest = [e for e in chosen if not _significant(e)]
     small = [e for e in rest if _within(e, NEGLIGIBLE_PCT)]
     if small:
@@ -161,13 +170,6 @@ def _names(effects: Sequence[Effect], several: bool = False) -> str:
     return ", ".join(dict.fromkeys(effect.factor_label + _where(effect, several) for effect in effects))
 
 
-def _tradeoff(say: Say, effects: Sequence[Effect], several: bool) -> Iterator[Sentence]:
-    """What the factors that matter did to the performance metric."""
-    chosen = widest([e for e in effects if e.outcome_part == "performance" and e.p is not None])
-    for effect in filter(_significant, chosen):
-        yield _said(say, effect, _effect_key(effect), _where(effect, several))
-
-
 def _estimators(say: Say, agreement: Sequence[Agreement], response: Response) -> Iterator[Sentence]:
     for item in agreement:
         if item.part == "total" or item.bias_lo_pct is None:
@@ -205,7 +207,7 @@ def _rows(say: Say, data: Data, response: Response) -> Iterator[Sentence]:
         yield say(key, sources=", ".join(stand_in))
 
 
-def _evidence(say: Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sentence]:
+def _evidence(say: Say, effects: Sequence[Effect], groups: Mapping[str, Group]) -> Iterator[Sentence]:
     used = max((e.n for e in effects), default=0)
     if any(e.exploratory for e in effects):
         yield say("exploratory", n=used)
@@ -213,9 +215,8 @@ def _evidence(say: Say, effects: Sequence[Effect], graph: Graph) -> Iterator[Sen
     if thin:
         several = len({effect.scope for effect in effects}) > 1
         yield say("two_rows", factors=_names(thin, several))
-    disputed = sum(edge.verdict == "disputed" for edge in graph.edges)
-    if disputed:
-        yield say("disputed", n=disputed, of=len(graph.edges))
-    for run in graph.engines:
-        for warning in run.warnings:
-            yield say("engine", engine=run.name, warning=warning)
+    for name, group in groups.items():
+        for graph in group.graphs.values():
+            for run in graph.engines:
+                for warning in run.warnings:
+                    yield say("engine", engine=f"{run.name} ({name})", warning=warning)

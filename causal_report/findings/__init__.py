@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Agreement", "Edge", "Effect", "EngineRun", "Graph", "Metering", "Node", "Sentence"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 
 
@@ -192,9 +192,19 @@ class Findings:
     verdict: Verdict
     response: Response
     data: Data
+    quality: Quality
+    keeping: Keeping
     effects: tuple[Effect, ...]
     dose: Dose | None
-    graph: Graph
+    question1: Question1
+    tradeoff: Tradeoff
+    mediation: Mediation
+    groups: Mapping[str, Group]
+    modes: Modes
+    concurrency: Concurrency
+    heterogeneity: Heterogeneity
+    advice: Advice
+    recipe: Recipe | None
     agreement: tuple[Agreement, ...]
     metering: Metering
     provenance: Provenance
