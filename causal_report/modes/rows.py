@@ -45,8 +45,8 @@ def counts(frame: pd.DataFrame) -> tuple[int, int]:
 
 
 def costs(table: Table, response: Response) -> list[Column]:
-    """Energy and its parts, powers, duration: what the verdict goes by."""
-    return [*outcomes.energies(table, response), *outcomes.powers(table), outcomes.DURATION]
+    """Energy and its parts, duration, powers: what the verdict goes by, what is analysed as energy first."""
+    return [*outcomes.energies(table, response), outcomes.DURATION, *outcomes.powers(table)]
 
 
 def metrics(table: Table, response: Response) -> list[Column]:
