@@ -24,18 +24,22 @@ ALONE = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """Least squares of one outcome; ``influence`` has a row for every run, noughts where it is unknown.
+    """Least squares of one outcome; rows of ``weights`` and ``residual`` are nought where it is unknown.
 
     Attributes:
         slopes: shape (columns,).
-        influence: shape (runs, columns): what each run adds to the error of the slopes (HC3).
+        weights: shape (runs, columns): how much each run counts in each slope.
+        residual: shape (runs,).
+        robust: the slopes' HC3 covariance.
         alone: of each run that decides its own prediction, its weights on the slopes.
         sd: standard deviation of the residuals.
         size: largest absolute value of the outcome.
     """
 
     slopes: Vector
-    influence: Vector
+    weights: Vector
+    residual: Vector
+    robust: Vector
     alone: Vector
     sd: float
     df: int
@@ -45,28 +49,42 @@ class Fit:
         """Which contrasts rest on a run that alone decides its prediction: no error can be given."""
         return np.asarray((np.abs(contrasts @ self.alone.T) > ALONE).any(axis=1))
 
+    def error(self, contrasts: Vector) -> Vector:
+        """Standard errors: the larger of HC3 and the classical one.
+
+        HC3 (MacKinnon and White 1985) sees that noise differs between settings; where few runs decide a
+        contrast it reads too low by chance, and then the classical error is the larger (Angrist and
+        Pischke 2009, section 8.1).
+        """
+        robust = np.einsum("ij,jk,ik->i", contrasts, self.robust, contrasts)
+        plain = self.sd**2 * ((contrasts @ self.weights.T) ** 2).sum(axis=1)
+        error = np.sqrt(np.maximum(robust, plain))
+        return np.where(error > EXACT * self.size, error, 0.0)
+
 
 def fit(columns: Vector, outcome: Vector) -> Fit:
-    """Regress *outcome* on *columns* over the runs that have it.
-
-    The influences are residuals over one minus leverage, squared and summed the HC3 covariance
-    (MacKinnon and White 1985). A run that alone decides a prediction has no residual to tell its error by;
-    :meth:`Fit.decided` says of which contrasts that is so.
-    """
+    """Regress *outcome* on *columns* over the runs that have it."""
     known = np.isfinite(outcome)
     x, y = columns[known], outcome[known]
     inverse = np.linalg.pinv(x)
     slopes = inverse @ y
-    leverage = np.einsum("ij,ji->i", x, inverse)
-    left = 1 - leverage
-    residual = y - x @ slopes
+    left = 1 - np.einsum("ij,ji->i", x, inverse)
     alone = left < ALONE
-    influence = np.zeros(columns.shape)
-    influence[known] = inverse.T * (residual / np.where(alone, 1.0, left))[:, None]
+    residual = y - x @ slopes
     df = int(len(y) - np.linalg.matrix_rank(x))
-    sd = float(np.sqrt(residual @ residual / max(df, 1)))
-    size = float(np.abs(y).max(initial=0.0))
-    return Fit(slopes=slopes, influence=influence, alone=inverse.T[alone], sd=sd, df=df, size=size)
+    influence = inverse.T * (residual / np.where(alone, 1.0, left))[:, None]
+    weights, rest = np.zeros(columns.shape), np.zeros(len(columns))
+    weights[known], rest[known] = inverse.T, residual
+    return Fit(
+        slopes=slopes,
+        weights=weights,
+        residual=rest,
+        robust=influence.T @ influence,
+        alone=inverse.T[alone],
+        sd=float(np.sqrt(residual @ residual / max(df, 1))),
+        df=df,
+        size=float(np.abs(y).max(initial=0.0)),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +117,9 @@ def joint(
 ) -> Joint:
     """All contrasts of all fits together, with the distribution of their largest t value.
 
-    The slopes of all outcomes are drawn from a normal with their joint HC3 covariance, divided by
-    a chi-square with the fewest degrees of freedom: a multivariate t (Hothorn, Bretz and Westfall 2008).
+    The largest t is drawn from a multivariate t with the fewest degrees of freedom (Hothorn, Bretz and
+    Westfall 2008), its correlations those that the design gives to the contrasts and the residuals to
+    the outcomes.
 
     Args:
         fits: one an outcome, over the same runs in the same order.
@@ -108,16 +127,22 @@ def joint(
         sided: 2 where |t| counts, 1 where only t does.
         rng: of the draws.
     """
+    counts = [len(c) for c in contrasts]
     estimate = np.concatenate([c @ f.slopes for f, c in zip(fits, contrasts, strict=True)])
-    stacked = np.hstack([f.influence for f in fits])
-    covariance = stacked.T @ stacked
-    where = _blocks(contrasts)
-    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", where, covariance, where), 0.0))
-    sizes = np.repeat([f.size for f in fits], [len(c) for c in contrasts])
-    counted = error > EXACT * sizes
-    two = np.repeat(np.asarray(sided) == 2, [len(c) for c in contrasts])
-    largest = _largest(covariance, where[counted], error[counted], two[counted], min(f.df for f in fits), rng)
-    return Joint(estimate=estimate, error=np.where(error <= EXACT * sizes, 0.0, error), largest=largest)
+    error = np.concatenate([f.error(c) for f, c in zip(fits, contrasts, strict=True)])
+    widths = [c.shape[1] for c in contrasts]
+    gram = _gram(np.hstack([f.weights for f in fits]))
+    rests = _gram(np.column_stack([f.residual for f in fits]))
+    covariance = gram * np.repeat(np.repeat(rests, widths, axis=0), widths, axis=1)
+    counted = error > 0
+    two = np.repeat(np.asarray(sided) == 2, counts)
+    where = _blocks(contrasts)[counted]
+    largest = _largest(covariance, where, two[counted], min(f.df for f in fits), rng)
+    return Joint(estimate=estimate, error=error, largest=largest)
+
+
+def _gram(columns: Vector) -> Vector:
+    return np.asarray(columns.T @ columns)
 
 
 def _blocks(contrasts: Sequence[Vector]) -> Vector:
@@ -131,15 +156,13 @@ def _blocks(contrasts: Sequence[Vector]) -> Vector:
 
 
 def _largest(
-    covariance: Vector, where: Vector, error: Vector, two: NDArray[np.bool_], df: int, rng: np.random.Generator
+    covariance: Vector, where: Vector, two: NDArray[np.bool_], df: int, rng: np.random.Generator
 ) -> Vector:
     if not len(where):
         return np.zeros(1)
     values, axes = np.linalg.eigh(covariance)
-    root = axes * np.sqrt(np.maximum(values, 0.0))
-    scaled = (where @ root) / error[:, None]
-    normal = rng.standard_normal((DRAWS, root.shape[1]))
-    shared = np.sqrt(df / rng.chisquare(df, DRAWS))
-    t = normal @ scaled.T
-    t = np.where(two, np.abs(t), t)
-    return np.sort(t.max(axis=1) * shared)
+    scaled = where @ (axes * np.sqrt(np.maximum(values, 0.0)))
+    scaled /= np.maximum(np.linalg.norm(scaled, axis=1), np.finfo(float).tiny)[:, None]
+    t = rng.standard_normal((DRAWS, scaled.shape[1])) @ scaled.T
+    t[:, two] = np.abs(t[:, two])
+    return np.sort(t.max(axis=1) * np.sqrt(df / rng.chisquare(df, DRAWS)))
