@@ -249,7 +249,11 @@ class ModeStrategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeAdvice:
-    """What one step of a factor does to energy in one mode, in per cent."""
+    """What one step of a factor does to energy or duration in one mode, in per cent.
+
+    ``changes`` says that the mode clearly changes it: where it does not, the numbers of the two modes
+    differ by no more than chance may do, even if only one of them is clear.
+    """
 
     group: str
     mode: Literal["alone", "background"]
@@ -263,6 +267,7 @@ class ModeAdvice:
     lo: float
     hi: float
     verdict: Literal["clear", "bounded", "open"]
+    changes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

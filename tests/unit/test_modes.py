@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -13,6 +15,9 @@ import pytest
 from causal_report import modes
 from causal_report.findings.mediation import ModeDifference, ModeIndirect
 from causal_report.modes import interaction, main, rows, rules, scenario, small
+from causal_report.response import choose
+from causal_report.sources import published
+from causal_report.table import build
 from causal_report.text import Text
 from tests.report import moded
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from causal_report.findings.modes import ModeEffect, Modes
 
 TEXT = Text("en")
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared/data/training-energy/experiments.csv"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -236,10 +242,13 @@ def test_factors_are_listed_by_what_they_move_in_each_mode() -> None:
 @pytest.mark.parametrize("truth", ["interaction", "structure changes"])
 def test_advice_is_given_by_mode_where_the_modes_differ(truth: moded.Truth) -> None:
     found = _of(truth)
-    epochs = [a for a in found.advice if a.factor == "design_epochs"]
-    assert [a.mode for a in epochs] == ["alone", "background"]
+    epochs = [a for a in found.advice if (a.factor, a.outcome) == ("design_epochs", "total_energy_joules")]
+    assert [(a.mode, a.changes) for a in epochs] == [("alone", True), ("background", True)]
+    rate = [a for a in found.advice if a.factor == "design_learning_rate"]
+    assert not any(a.changes for a in rate)
+    assert not any("learning rate ×2" in s.text for s in found.sentences)
     assert epochs[0].lo < 100 * (2**0.9 - 1) < epochs[0].hi
-    assert any("epochs ×2 changes energy by" in s.text for s in found.sentences)
+    assert any(re.search("epochs ×2 changes energy by .* choose it by mode", s.text) for s in found.sentences)
 
 
 @pytest.mark.parametrize("truth", ["no effect", "main effect only"])
@@ -438,3 +447,26 @@ def test_a_small_group_whose_change_does_not_survive_resampling_is_left_open() -
     assert scenario.judge(evidence, TEXT).scenario == 2
     shaky = replace(evidence, strategy=replace(again, same_sign=0.8))
     assert scenario.judge(shaky, TEXT).scenario is None
+
+
+@pytest.mark.data
+def test_on_the_published_table_the_load_costs_energy_mostly_through_time() -> None:
+    if not PUBLISHED.exists():
+        pytest.skip("the published table is not beside the checkout")
+    table = build([published.read(PUBLISHED)])
+    table = table.where(table.frame["training_success"])
+    response = choose(table.frame)
+    effects = main.effects(table, response)
+    energy, duration = (
+        next(e for e in effects if (e.group, e.metric) == (main.EVERYWHERE, metric))
+        for metric in ("total_energy_joules", "duration_seconds")
+    )
+    assert energy.welch_p is not None
+    assert energy.welch_p > 0.05  # pooled, nothing is seen
+    assert energy.hidden
+    assert energy.lo is not None
+    assert energy.lo > 0
+    assert duration.lo is not None
+    assert duration.lo > 0
+    groups = [e for e in effects if not e.model and e.metric == "duration_seconds"]
+    assert len({e.group for e in groups}) == 7
