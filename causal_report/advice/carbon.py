@@ -60,7 +60,7 @@ def choose(g_per_kwh: float | None, country: str, text: Text) -> Grid:
 
 
 def _mix() -> dict[str, dict[str, object]] | None:
-    """codecarbon's table of countries, read as a file: nothing of codecarbon is run."""
+    """Codecarbon's table of countries, read as a file: nothing of codecarbon is run."""
     spec = find_spec("codecarbon")
     if spec is None or spec.origin is None:
         return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 POWER, ALPHA = 0.8, 0.05
 FEWEST, MOST = 3, 60
 """Three replicates give a spread at all; more than sixty of a training are not practicable."""
+TINY = 1e-9
 LARGE, UNPRACTICABLE = 1000, 20_000
 SURE, HOPELESS = 4.0, 0.03
 """Standardised differences beyond which three replicates do, and below which twenty thousand would not."""
@@ -58,6 +59,21 @@ def replicates(*, saving: float, spread: float, room: Sequence[float], spreads: 
     return max(needs)
 
 
+def ease(judged: Judged, setting: AdviceSetting, margin: float) -> float:
+    """How easily an experiment would show *setting* safe: its hardest test's standardised difference.
+
+    Each is divided by the sum of the normal quantiles of level and power, which is what n goes by.
+    """
+    from scipy.special import ndtri
+
+    needs = [(1 - ALPHA / 2, -math.log(setting.ratio), judged.sd_log_joules)]
+    needs += [
+        (1 - ALPHA, margin + min(0.0, metric.change), sd)
+        for metric, sd in zip(setting.metrics, judged.sd_metrics, strict=True)
+    ]
+    return min(left / max(sd, TINY) / float(ndtri(level) + ndtri(POWER)) for level, left, sd in needs)
+
+
 def file(blocks: Iterable[str], text: Text) -> str:
     """A design file of *blocks*; empty where there is none."""
     found = list(blocks)
@@ -76,12 +92,18 @@ def _runs(difference: float, spread: float, alternative: str) -> int:
         return FEWEST
     if size < HOPELESS:
         return UNPRACTICABLE
-    low, high = FEWEST - 1, UNPRACTICABLE
+
+    def enough(n: int) -> bool:
+        return float(TTestIndPower().power(size, n, ALPHA, alternative=alternative)) >= POWER
+
+    high = FEWEST  # doubled from below: far above what is needed the power comes out as not a number
+    while not enough(high):
+        high *= 2
+    low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        power = TTestIndPower().power(size, middle, ALPHA, alternative=alternative)
-        low, high = (low, middle) if float(power) >= POWER else (middle, high)
-    return high
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return max(high, FEWEST)
 
 
 def _block(judged: Judged, setting: AdviceSetting, count: int, number: int) -> list[str] | None:

@@ -85,7 +85,8 @@ def _group(judged: Judged, q: float | None, margin: float, number_: int, text: T
     if safe:
         best = min(safe, key=lambda s: (round(s.hi / LIKE), len(s.changes), s.hi))
     else:
-        best = replace(min(judged.looked, key=lambda s: (s.p, s.ratio)), safe=False)
+        best = max(judged.looked, key=lambda s: (confirm.ease(judged, s, margin), -s.ratio))
+        best = replace(best, safe=False)
     return replace(
         judged.group,
         advised=best if safe else None,
@@ -103,7 +104,9 @@ def _sentences(groups: Sequence[AdviceGroup], margin: float, grid: Grid, text: T
     found: list[tuple[str, str]] = []
     if not looked:
         reasons = sorted({group.reason for group in groups})
-        found.append(("nothing", text("advice.nothing_looked", reason="; ".join(reasons) or text("advice.empty"))))
+        found.append(
+            ("nothing", text("advice.nothing_looked", reason="; ".join(reasons) or text("advice.empty")))
+        )
     elif not advised:
         found.append(("none", text("advice.none", **counts)))
     else:

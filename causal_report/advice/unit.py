@@ -25,7 +25,20 @@ MISSING = 0.4
 SPEEDS = ("per_second", "throughput", "seconds", "latency")
 """Metrics named so say how fast it went, not how well the model does."""
 LOWER = ("loss", "error", "perplexity", "mae", "mse", "rmse", "wer", "cer")
-HIGHER = ("accuracy", "precision", "recall", "f1", "map", "rank", "auc", "score", "bleu", "rouge", "dice", "iou")
+HIGHER = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "map",
+    "rank",
+    "auc",
+    "score",
+    "bleu",
+    "rouge",
+    "dice",
+    "iou",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +192,9 @@ def _background(rows: pd.DataFrame) -> dict[str, str]:
     if not {"bg_repository", "bg_model"} <= set(rows):
         return {}
     pairs = rows[["bg_repository", "bg_model"]].astype(str).drop_duplicates()
-    known = [(a, b) for a, b in pairs.itertuples(index=False) if a not in ("", "nan") and b not in ("", "nan")]
+    known = [
+        (a, b) for a, b in pairs.itertuples(index=False) if a not in ("", "nan") and b not in ("", "nan")
+    ]
     if len(pairs) != 1 or not known:
         return {}
     facts = {"model": "/".join(known[0])}

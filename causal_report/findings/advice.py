@@ -93,7 +93,7 @@ class AdviceGroup:
         start: the reference setting; only factors that varied.
         settings: how many were looked at.
         advised: the safe setting with the largest saving that is sure; None if none is safe.
-        closest: where none is safe, the one nearest to it.
+        closest: where none is safe, the one that the smallest experiment would show safe if it is.
         q: Benjamini-Hochberg over all groups; advice is given at 0.05.
     """
 
