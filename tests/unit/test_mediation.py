@@ -375,6 +375,7 @@ def test_findings_are_plain_json() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_studys_own_paths_do_not_stand_without_duration_as_a_control() -> None:
     """The study declared epochs, mean utilisation, GPU energy: -0.063 of 0.141, Sobel p < 0.001."""
     from pathlib import Path
