@@ -53,9 +53,10 @@ def spread(found: Iterable[PairAttribution]) -> float | None:
 def share(run: PairRun, cell: Cell, method: Method) -> Share | None:
     """One run's split; None where the method lacks what it needs.
 
-    ``shapley``: the mean of what ``a`` adds if it comes first and if it comes second (Shapley 1953),
-    where a program by itself takes what it took alone and a machine at rest its idle power over the
-    joint window: half of (joint + net alone of a - net alone of b), gross where idle is unknown.
+    Own time is own in all three. ``shapley`` splits the overlap by the mean of what each adds if it
+    comes first and if it comes second (Shapley 1953), where a program by itself draws its mean power
+    alone and a machine at rest its idle power: half of (joint + (power of a - power of b) x time), in
+    which idle goes to both in halves.
     """
     if run.energy_j is None or run.energy_j <= 0:
         return None
@@ -66,10 +67,13 @@ def share(run: PairRun, cell: Cell, method: Method) -> Share | None:
         part, what = _use(run, cell)
         found, basis = own_a + part * (run.energy_j - own_a - own_b), f"overlap by {what}; own time {how}"
     else:
-        net = _net(cell)
-        if net is None:
+        powers = [_power(cell.alone(role)) for role in ("a", "b")]
+        if powers[0] is None or powers[1] is None:
             return None
-        found, basis = (run.energy_j + net[0] - net[1]) / 2, net[2]
+        overlap = run.energy_j - own_a - own_b
+        part = (overlap + (powers[0] - powers[1]) * run.overlap_s) / 2
+        found = own_a + min(max(part, 0.0), overlap)
+        basis = f"overlap by powers alone; own time {how}"
     least_a, least_b = _least(run, cell)
     return Share(
         joint_j=run.energy_j,
@@ -178,18 +182,6 @@ def _gpu_busy_s(runs: tuple[Run, ...]) -> float | None:
     return _average(
         runs, lambda one: None if one.gpu_percent is None else one.gpu_percent / 100 * one.duration_s
     )
-
-
-def _net(cell: Cell) -> tuple[float, float, str] | None:
-    """Energies alone above idle of both; gross where idle is not known of both."""
-    for measure, words in (
-        (lambda one: one.net_j, "energies alone above idle, idle in halves"),
-        (lambda one: one.energy_j, "energies alone, idle included"),
-    ):
-        found = [_average(cell.alone(role), measure) for role in ("a", "b")]
-        if found[0] is not None and found[1] is not None:
-            return found[0], found[1], words
-    return None
 
 
 def _power(runs: tuple[Run, ...]) -> float | None:

@@ -63,7 +63,7 @@ def estimate(
     """
     if value is None:
         value = math.fsum(weight * groups[key].mean for key, weight in weights.items())
-    used = [key for key, weight in weights.items() if weight]
+    used = list(weights)
     n, n_alone = (sum(len(groups[k].values) for k in used if groups[k].together is t) for t in (True, False))
     found = PairEstimate(value=value, n=n, n_alone=n_alone)
     spread = scatter(groups)

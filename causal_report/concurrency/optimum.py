@@ -87,6 +87,8 @@ def _one(
     alone, together = groups
     if len(alone) < LEAST_SETTINGS:
         return None
+    if any(_flat(found) for found in groups):
+        return None
     best_alone, best_together = _best(alone, lower), _best(together, lower)
     gain = _gain(together, best_alone, best_together, lower)
     verdict: Verdict = "open"
@@ -108,6 +110,12 @@ def _one(
         gain=gain,
         verdict=verdict,
     )
+
+
+def _flat(groups: Groups) -> bool:
+    """Whether every setting does the same: then none is the best."""
+    means = [group.mean for group in groups.values()]
+    return max(means) - min(means) < 1e-12
 
 
 def _best(groups: Groups, lower: bool) -> Setting:

@@ -31,7 +31,7 @@ CONDITIONS = ("row_limit", "device", "executor", "gpu_power_limit_watts")
 HOST = ("cpu_model", "cpus", "memory_bytes", "gpus")
 """Facts that make two sessions' machines one kind, so that runs alone may come from either."""
 NUMBERS = (
-    *("duration_seconds", "barrier_wait_seconds", "cpu_time_seconds", "energy_net_joules"),
+    *("duration_seconds", "barrier_wait_seconds", "cpu_time_seconds"),
     *("idle_power_watts", "energy_gpu_util_avg_percent", "memory_peak_bytes", "gpu_memory_peak"),
     *("shared_duration_seconds", "shared_overlap_seconds", "shared_cpu_joules", "shared_gpu_joules"),
 )
@@ -153,7 +153,6 @@ class _Reader:
             duration_s=duration - waited if 0 < waited < duration else duration,
             cpu_s=number["cpu_time_seconds"],
             energy_j=_number(row.get(self.response.column)) if has_energy else None,
-            net_j=None if self.response.estimator else number["energy_net_joules"],
             idle_w=None if self.response.estimator else number["idle_power_watts"],
             gpu_percent=number["energy_gpu_util_avg_percent"],
             memory_bytes=number["memory_peak_bytes"],

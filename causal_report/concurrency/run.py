@@ -32,7 +32,6 @@ class Run:
         repeat: replicate number within its case.
         span_s: of the process; ``duration_s`` the same, in a pair without its wait for the other to load.
         energy_j: of a run alone; None in a pair, whose joules are both programs'.
-        net_j: energy above idle of a run alone.
     """
 
     session: str
@@ -44,7 +43,6 @@ class Run:
     duration_s: float
     cpu_s: float | None = None
     energy_j: float | None = None
-    net_j: float | None = None
     idle_w: float | None = None
     gpu_percent: float | None = None
     memory_bytes: float | None = None

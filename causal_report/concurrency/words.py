@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from causal_report.text import Text
 
 CLEAR = 0.05
+COSTS = {"duration", "energy"}
 
 
 def conclude(found: Concurrency, text: Text) -> tuple[Sentence, ...]:
@@ -25,10 +26,11 @@ def conclude(found: Concurrency, text: Text) -> tuple[Sentence, ...]:
     _energy(found, say)
     _time(found, say)
     _suitable(found, say)
+    _interfering(found, say)
     _sensitive(found, say)
     _moved(found, say)
     if not any(pair.replicated for pair in found.pairs):
-        say("one_run", n=len(found.pairs))
+        say("one_run", n=len(found.pairs), pairs=_pairs(len(found.pairs)))
     for reason, count in found.left_out:
         say("left_out", n=count, reason=reason)
     for note in found.notes:
@@ -49,7 +51,12 @@ class _Say:
 def _energy(found: Concurrency, say: _Say) -> None:
     known = [pair for pair in found.pairs if pair.saving.value is not None]
     if not known:
-        say("no_energy", n=len(found.pairs), reason=found.pairs[0].saving.reason)
+        say(
+            "no_energy",
+            n=len(found.pairs),
+            pairs=_pairs(len(found.pairs)),
+            reason=found.pairs[0].saving.reason,
+        )
         return
     best = max(known, key=lambda pair: pair.saving.value or 0.0)
     saves = [pair for pair in known if pair.saving.lo is not None and pair.saving.lo > 0]
@@ -106,7 +113,8 @@ def _suitable(found: Concurrency, say: _Say) -> None:
 
 
 def _sensitive(found: Concurrency, say: _Say) -> None:
-    tested = [one for one in found.sensitivities if one.change.p is not None]
+    """Of performance, as sensitivity is defined; of time and energy the table tells."""
+    tested = [one for one in found.sensitivities if one.change.p is not None and one.outcome not in COSTS]
     if not tested:
         return
     changed = [one for one in tested if one.change.q is not None and one.change.q < CLEAR]
@@ -128,6 +136,27 @@ def _sensitive(found: Concurrency, say: _Say) -> None:
         change=number.signed(most.change.value, 2),
         lo=number.signed(most.change.lo, 2),
         hi=number.signed(most.change.hi, 2),
+    )
+
+
+def _interfering(found: Concurrency, say: _Say) -> None:
+    """Whether metrics move, and by how much they could at most."""
+    known = [one for pair in found.pairs for one in pair.interference if one.signed.lo is not None]
+    if not known:
+        return
+    moved = [one for one in known if one.signed.q is not None and one.signed.q < CLEAR]
+    widest = max(max(abs(one.signed.lo or 0.0), abs(one.signed.hi or 0.0)) for one in known)
+    if not moved:
+        say("interference_none", n=len(known), bound=number.percent(100 * widest, 2, sign=False))
+        return
+    most = max(moved, key=lambda one: abs(one.signed.value or 0.0))
+    model = most.model.rpartition("/")[2]
+    say(
+        "interference_some",
+        n=len(known),
+        moved=len(moved),
+        metric=f"{most.metric} of {model}",
+        change=_change(most.signed),
     )
 
 

@@ -285,7 +285,7 @@ def _settings(row: Mapping[str, Any]) -> dict[str, float]:
 def session(
     couples: Sequence[Couple] = COUPLES, *, replicates: int = 3, noise: float = 0.02, seed: int = 1
 ) -> Source:
-    """A session as it would be read: every pair by every treatment of b, every program of these alone once."""
+    """A session as it would be read: each pair by each treatment of b, each program of these alone once."""
     writer = _Writer(rng=np.random.default_rng(seed), noise=noise)
     for replicate in range(1, replicates + 1):
         seen: set[tuple[str, str]] = set()
