@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from causal_report.absorption import Absorption
 
     Vector = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
 ALIASED = 1e-9
 """A column whose unexplained share of variation is below this moves only with the others."""
@@ -63,12 +64,14 @@ class Design:
         basis: orthonormal columns of what the absorbed indicators leave, shape (n, kept).
         weights: each wanted column's row of the pseudo-inverse: the slope is ``weights @ y``.
         inflation: variance inflation of each wanted column by the others (not by the indicators).
+        top2: share of the squared weights that the two heaviest rows carry.
         leverage: diagonal of the hat matrix, indicators included.
     """
 
     basis: Vector
     weights: Mapping[str, Vector]
     inflation: Mapping[str, float]
+    top2: Mapping[str, float]
     aliased: tuple[str, ...]
     leverage: Vector
     absorbed: Absorption
@@ -80,10 +83,11 @@ class Design:
         error = inside - self.basis @ (self.basis.T @ inside)
         known = 1 - self.leverage > SATURATED
         left = np.divide(error, 1 - self.leverage, out=np.full(len(y), np.nan), where=known)
+        squares, some = (left**2, None) if bool(known.all()) else (np.where(known, left, 0.0) ** 2, known)
         total = float(np.sum((y - y.mean()) ** 2))
         rss = float(error @ error)
         return Fit(
-            coefficients={name: self._coefficient(name, inside, left, known) for name in self.weights},
+            coefficients={name: self._coefficient(name, inside, squares, some) for name in self.weights},
             aliased=self.aliased,
             n=len(y),
             df=self.df,
@@ -100,19 +104,17 @@ class Design:
         changed[counted] = weight[counted] * fit.left[counted]
         return changed
 
-    def _coefficient(self, name: str, inside: Vector, left: Vector, known: NDArray[np.bool_]) -> Coefficient:
+    def _coefficient(self, name: str, inside: Vector, squares: Vector, known: Mask | None) -> Coefficient:
         weight = self.weights[name]
-        squares = weight**2
-        total = float(squares.sum())
-        two = float(np.partition(squares, -2)[-2:].sum()) if len(squares) > 1 else total
         estimate = float(weight @ inside)
-        alone = ~known & (np.abs(weight) > np.sqrt(SATURATED * total))
-        if self.df < 1 or bool(alone.any()):
-            lo = hi = p = se = float("nan")
-        else:
-            se = float(np.sqrt(squares[known] @ left[known] ** 2))
+        lo = hi = p = se = float("nan")
+        alone = known is not None and bool(
+            (np.abs(weight[~known]) > np.sqrt(SATURATED) * np.linalg.norm(weight)).any()
+        )
+        if self.df > 0 and not alone:
+            se = float(np.sqrt(np.einsum("i,i,i->", weight, weight, squares)))
             lo, hi, p = interval(estimate, se, self.df)
-        return Coefficient(estimate=estimate, lo=lo, hi=hi, p=p, top2=two / total, se=se)
+        return Coefficient(estimate=estimate, lo=lo, hi=hi, p=p, top2=self.top2[name], se=se)
 
 
 def interval(estimate: float, se: float, df: float, level: float = LEVEL) -> tuple[float, float, float]:
@@ -156,18 +158,27 @@ def design(wanted: Mapping[str, Vector], controls: Mapping[str, Vector], absorbe
     names = list(kept)
     corner = np.column_stack([basis.T @ column for column in kept.values()]) if kept else np.zeros((0, 0))
     inverse = np.linalg.inv(np.triu(corner))
-    weights = {name: basis @ inverse[names.index(name)] for name in wanted if name in kept}
+    asked = [name for name in wanted if name in kept]
+    rows = inverse[[names.index(name) for name in asked]] @ basis.T if asked else np.zeros((0, n))
+    weights = dict(zip(asked, rows, strict=True))
     return Design(
         basis=basis,
         weights=weights,
         inflation={
             name: float(weights[name] @ weights[name] * (kept[name] @ kept[name])) for name in weights
         },
+        top2={name: _top2(weight) for name, weight in weights.items()},
         aliased=tuple(name for name in aliased if name in wanted),
         leverage=absorbed.leverage() + np.einsum("ij,ij->i", basis, basis),
         absorbed=absorbed,
         df=n - absorbed.rank - len(kept),
     )
+
+
+def _top2(weight: Vector) -> float:
+    squares = weight**2
+    two = np.partition(squares, -2)[-2:] if len(squares) > 1 else squares
+    return float(two.sum() / squares.sum())
 
 
 def ols(y: Vector, wanted: Mapping[str, Vector], controls: Mapping[str, Vector]) -> Fit:

@@ -104,9 +104,7 @@ def _dibs(prepared: Prepared, engine: str, seed: int) -> tuple[Matrix | None, En
         found = dibs.discover(prepared.x, prepared.allowed, seed=seed)
     except EngineError as error:
         return None, EngineRun(name="dibs", ran=False, reason=str(error))
-    run = EngineRun(
-        name="dibs", ran=True, settings=found.settings, warnings=found.warnings, seconds=found.seconds
-    )
+    run = EngineRun(name="dibs", ran=True, settings=found.settings, warnings=found.warnings)
     return found.edge_probability, run
 
 

@@ -1,9 +1,10 @@
 """Exact Bayesian model averaging over all graphs the tiers allow.
 
-Each node's parent sets of up to four are scored by BIC with a prior that gives every *number* of
-parents the same weight. Outcomes have parents only in earlier tiers, so their sets are simply
-summed. Mediators may cause each other; there the sum runs over orders by dynamic programming
-(Koivisto and Sood 2004), so cyclic graphs have no weight.
+Each node's parent sets of up to four are scored by BIC (Schwarz 1978) with a prior that gives every
+*number* of parents the same weight (Scott and Berger 2010). Outcomes have parents only in earlier
+tiers, so their sets are simply summed. Mediators may cause each other; there the sum runs over
+orders by dynamic programming (Koivisto and Sood 2004), so cyclic graphs have no weight. Everything
+is a function of the Gram matrix, so that many resamples are averaged at once.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Matrix = NDArray[np.float64]
+    Array = NDArray[np.float64]
     Mask = NDArray[np.bool_]
+    Parents = tuple[int, ...]
 
 MOST_PARENTS = 4
 MOST_MEDIATORS = 8
 LEAST_RSS = 1e-9
 """Floor of the unexplained share: a perfect fit must not give an infinite score."""
+NUDGE = 1e-10
+"""Added to the diagonal so that parents which say the same can be solved for."""
 
 
-def edge_probabilities(x: Matrix, allowed: Mask, n_effective: int | None = None) -> Matrix:
+def edge_probabilities(x: Array, allowed: Mask, n_effective: int | None = None) -> Array:
     """Posterior probability of each edge, shape (d, d), [parent, child].
 
     Args:
@@ -43,120 +47,134 @@ def edge_probabilities(x: Matrix, allowed: Mask, n_effective: int | None = None)
     """
     if not np.isfinite(x).all():
         raise EngineError("the data have cells that are not numbers")
-    n, d = x.shape
-    gram = x.T @ x / n
+    n = len(x)
     rows = n if n_effective is None else n_effective
-    mutual = [j for j in range(d) if bool((allowed[:, j] & allowed[j, :]).any())]
-    if len(mutual) > MOST_MEDIATORS:
-        raise EngineError(f"{len(mutual)} mediators; orders of more than {MOST_MEDIATORS} are not summed")
-    result = np.zeros((d, d))
-    for child in range(d):
-        parents = [int(i) for i in np.flatnonzero(allowed[:, child])]
-        if child not in mutual and parents:
-            sets = _scored(gram, child, parents, rows)
-            result[:, child] = _frequencies([s for s, _ in sets], _softmax([v for _, v in sets]), d)
-    if mutual:
-        _order_sum(gram, allowed, mutual, rows, result)
-    return result
-
-
-def _scored(gram: Matrix, child: int, parents: Sequence[int], n: int) -> list[tuple[tuple[int, ...], float]]:
-    """Every parent set with its log weight: BIC and the prior over the number of parents."""
-    found = []
-    for k in range(min(MOST_PARENTS, len(parents)) + 1):
-        prior = -math.log(len(parents) + 1) - math.log(math.comb(len(parents), k))
-        sets = list(combinations(parents, k))
-        for parent_set, rss in zip(sets, _unexplained(gram, child, sets), strict=True):
-            score = -0.5 * n * math.log(max(rss, LEAST_RSS)) - 0.5 * k * math.log(max(n, 2))
-            found.append((parent_set, score + prior))
+    found: Array = from_grams((x.T @ x / n)[None], allowed, rows)[0]
     return found
 
 
-def _unexplained(gram: Matrix, child: int, sets: Sequence[tuple[int, ...]]) -> list[float]:
+def from_grams(grams: Array, allowed: Mask, rows: int) -> Array:
+    """The same for many covariance matrices at once, shape (b, d, d) in and out.
+
+    Args:
+        grams: x'x / n of each resample.
+        allowed: [parent, child].
+        rows: effective rows of one resample.
+
+    Raises:
+        EngineError: more mediators than orders can be summed over.
+    """
+    d = allowed.shape[0]
+    mutual = [j for j in range(d) if bool((allowed[:, j] & allowed[j, :]).any())]
+    if len(mutual) > MOST_MEDIATORS:
+        raise EngineError(f"{len(mutual)} mediators; orders of more than {MOST_MEDIATORS} are not summed")
+    result = np.zeros((len(grams), d, d))
+    for child in range(d):
+        parents = [int(i) for i in np.flatnonzero(allowed[:, child])]
+        if child not in mutual and parents:
+            sets, scores = scored(grams, child, parents, rows)
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            result[:, :, child] = np.minimum(weights @ _membership(sets, d), 1.0)
+    if mutual:
+        _order_sum(grams, allowed, mutual, rows, result)
+    return result
+
+
+def scored(grams: Array, child: int, parents: Sequence[int], rows: int) -> tuple[list[Parents], Array]:
+    """Every parent set, and its log weight in each resample, shape (b, sets): BIC and the prior."""
+    found: list[Parents] = []
+    scores = []
+    for k in range(min(MOST_PARENTS, len(parents)) + 1):
+        prior = -math.log(len(parents) + 1) - math.log(math.comb(len(parents), k))
+        sets = list(combinations(parents, k))
+        rss = np.maximum(_unexplained(grams, child, sets), LEAST_RSS)
+        scores.append(prior - 0.5 * rows * np.log(rss) - 0.5 * k * math.log(max(rows, 2)))
+        found += sets
+    return found, np.concatenate(scores, axis=1)
+
+
+def _unexplained(grams: Array, child: int, sets: Sequence[Parents]) -> Array:
+    """What each parent set leaves of the child's variance, shape (b, sets)."""
+    whole = grams[:, child, child][:, None]
     if not sets[0]:
-        return [float(gram[child, child])]
+        return whole
     index = np.array(sets)
-    inner = gram[index[:, :, None], index[:, None, :]] + 1e-10 * np.eye(index.shape[1])
-    cross = gram[index, child]
+    inner = grams[:, index[:, :, None], index[:, None, :]] + NUDGE * np.eye(index.shape[1])
+    cross = grams[:, index, child]
     slopes = np.linalg.solve(inner, cross[..., None])[..., 0]
-    return [float(v) for v in gram[child, child] - np.einsum("ij,ij->i", cross, slopes)]
+    return np.asarray(whole - np.einsum("bij,bij->bi", cross, slopes))
 
 
-def _softmax(scores: Sequence[float]) -> Matrix:
-    array = np.array(scores)
-    weights: Matrix = np.exp(array - array.max())
-    weights /= weights.sum()
-    return weights
+def _membership(sets: Sequence[Parents], d: int) -> Array:
+    member = np.zeros((len(sets), d))
+    for row, parents in enumerate(sets):
+        member[row, list(parents)] = 1.0
+    return member
 
 
-def _frequencies(sets: Sequence[tuple[int, ...]], weights: Matrix, d: int) -> Matrix:
-    total = np.zeros(d)
-    for parent_set, weight in zip(sets, weights, strict=True):
-        total[list(parent_set)] += weight
-    return np.minimum(total, 1.0)
-
-
-def _order_sum(gram: Matrix, allowed: Mask, mutual: Sequence[int], n: int, result: Matrix) -> None:
+def _order_sum(grams: Array, allowed: Mask, mutual: Sequence[int], rows: int, result: Array) -> None:
     """Fill the columns of the mediators: forward and backward sums over all their orders."""
-    m = len(mutual)
+    m, d = len(mutual), allowed.shape[0]
     place = {node: bit for bit, node in enumerate(mutual)}
-    sets = []
+    all_sets, all_scores, masks = [], [], []
     for node in mutual:
-        scored = _scored(gram, node, [int(i) for i in np.flatnonzero(allowed[:, node])], n)
-        sets.append([(s, sum(1 << place[i] for i in s if i in place), v) for s, v in scored])
-    # local[j][S]: log sum over parent sets of j whose mediators lie in S
-    local = [_below([(mask, v) for _, mask, v in each], m) for each in sets]
+        sets, scores = scored(grams, node, [int(i) for i in np.flatnonzero(allowed[:, node])], rows)
+        all_sets.append(sets)
+        all_scores.append(scores)
+        masks.append(np.array([sum(1 << place[i] for i in s if i in place) for s in sets]))
+    # local[j][:, S]: log sum over parent sets of j whose mediators lie in S
+    local = [_below(mask, scores, m) for mask, scores in zip(masks, all_scores, strict=True)]
     forward, backward = _forward(local, m), _backward(local, m)
-    whole = (1 << m) - 1
     for j, node in enumerate(mutual):
-        weights = np.full(1 << m, -np.inf)  # of the orders in which exactly S comes before j
+        weights = np.full((len(grams), 1 << m), -np.inf)  # of the orders in which exactly S comes before j
         for before in _without(j, m):
-            weights[before] = forward[before] + backward[before | 1 << j]
+            weights[:, before] = forward[:, before] + backward[:, before | 1 << j]
         above = _above(weights, m)
-        share = [math.exp(min(0.0, v + above[mask] - forward[whole])) for _, mask, v in sets[j]]
-        result[:, node] = _frequencies([s for s, _, _ in sets[j]], np.array(share), len(gram))
+        share = np.exp(np.minimum(0.0, all_scores[j] + above[:, masks[j]] - forward[:, -1:]))
+        result[:, :, node] = np.minimum(share @ _membership(all_sets[j], d), 1.0)
 
 
 def _without(j: int, m: int) -> Iterator[int]:
     return (subset for subset in range(1 << m) if not subset >> j & 1)
 
 
-def _below(scored: Sequence[tuple[int, float]], m: int) -> Matrix:
+def _below(masks: NDArray[np.int_], scores: Array, m: int) -> Array:
     """Log sums over subsets (zeta transform)."""
-    sums = np.full(1 << m, -np.inf)
-    for mask, value in scored:
-        sums[mask] = np.logaddexp(sums[mask], value)
+    sums = np.full((len(scores), 1 << m), -np.inf)
+    for mask in np.unique(masks):
+        sums[:, mask] = np.logaddexp.reduce(scores[:, masks == mask], axis=1)
     for bit in range(m):
         for subset in range(1 << m):
             if subset >> bit & 1:
-                sums[subset] = np.logaddexp(sums[subset], sums[subset ^ 1 << bit])
+                sums[:, subset] = np.logaddexp(sums[:, subset], sums[:, subset ^ 1 << bit])
     return sums
 
 
-def _above(weights: Matrix, m: int) -> Matrix:
+def _above(weights: Array, m: int) -> Array:
     """Log sums over supersets."""
     sums = weights.copy()
     for bit in range(m):
         for subset in range(1 << m):
             if not subset >> bit & 1:
-                sums[subset] = np.logaddexp(sums[subset], sums[subset | 1 << bit])
+                sums[:, subset] = np.logaddexp(sums[:, subset], sums[:, subset | 1 << bit])
     return sums
 
 
-def _forward(local: Sequence[Matrix], m: int) -> Matrix:
-    sums = np.full(1 << m, -np.inf)
-    sums[0] = 0.0
+def _forward(local: Sequence[Array], m: int) -> Array:
+    sums = np.full((len(local[0]), 1 << m), -np.inf)
+    sums[:, 0] = 0.0
     for subset in range(1, 1 << m):
         for j in (j for j in range(m) if subset >> j & 1):
             before = subset ^ 1 << j
-            sums[subset] = np.logaddexp(sums[subset], sums[before] + local[j][before])
+            sums[:, subset] = np.logaddexp(sums[:, subset], sums[:, before] + local[j][:, before])
     return sums
 
 
-def _backward(local: Sequence[Matrix], m: int) -> Matrix:
-    sums = np.full(1 << m, -np.inf)
-    sums[-1] = 0.0
+def _backward(local: Sequence[Array], m: int) -> Array:
+    sums = np.full((len(local[0]), 1 << m), -np.inf)
+    sums[:, -1] = 0.0
     for subset in range((1 << m) - 2, -1, -1):
         for j in (j for j in range(m) if not subset >> j & 1):
-            sums[subset] = np.logaddexp(sums[subset], local[j][subset] + sums[subset | 1 << j])
+            sums[:, subset] = np.logaddexp(sums[:, subset], local[j][:, subset] + sums[:, subset | 1 << j])
     return sums

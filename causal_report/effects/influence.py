@@ -75,12 +75,13 @@ def _answers(
         change = design.influence(factor.name, fit)
         worst = int(np.argmax(np.abs(change)))
         whole = fit.coefficients[factor.name].estimate
-        holding = np.argsort(-change * np.sign(whole), kind="stable")[:REFITTED]
         few = len(y) <= MOST_ROWS
-        rows = _refits(setup, y, [(str(i), _all_but(len(y), int(i))) for i in holding]) if few else {}
+        holding = np.argsort(-change * np.sign(whole), kind="stable")[:REFITTED] if few else []
+        rows = _refits(setup, y, [(str(i), _all_but(len(y), int(i))) for i in holding])
         refits = [s for fitted in rows.values() if (s := slope_of(fitted, factor.name))]
         left = {name: s for name, fitted in without.items() if (s := slope_of(fitted, factor.name))}
         furthest = max(left, key=lambda name: abs(left[name].estimate - whole), default="")
+        scaled = _dfbetas(design, fit, factor.name, change)
         row = frame.iloc[int(setup.rows[worst])]
         yield LeaveOneOut(
             outcome=outcome.name,
@@ -93,8 +94,8 @@ def _answers(
             experiment_id=str(row["experiment_id"]),
             timestamp=str(row["timestamp"]),
             without_row=whole - float(change[worst]),
-            dfbetas=float(_dfbetas(design, fit, factor.name, change)[worst]),
-            beyond=int((np.abs(_dfbetas(design, fit, factor.name, change)) > 2 / math.sqrt(len(y))).sum()),
+            dfbetas=float(scaled[worst]),
+            beyond=int((np.abs(scaled) > 2 / math.sqrt(len(y))).sum()),
             worst_p=max((s.p for s in refits), default=fit.coefficients[factor.name].p),
             block=furthest,
             without_block=left[furthest].estimate if furthest else None,
@@ -120,13 +121,15 @@ def _refits(setup: Setup, y: Vector, kept: Sequence[tuple[str, NDArray[np.bool_]
 
 def _blocks(frame: pd.DataFrame, setup: Setup) -> tuple[dict[str, NDArray[np.bool_]], str]:
     """For each block the rows outside it; a reason where no block can be left out."""
+    if len(setup.rows) > MOST_ROWS:
+        return {}, f"{len(setup.rows)} runs: a block is a small part of them"
     names = frame["block_id"].iloc[setup.rows]
     distinct = sorted(map(str, names.dropna().unique()))
     if not distinct:
         return {}, "no blocks were recorded"
     if len(distinct) < 3:
         return {}, f"{len(distinct)} blocks are too few to leave one out"
-    if len(distinct) > MOST_BLOCKS or len(setup.rows) > MOST_ROWS:
+    if len(distinct) > MOST_BLOCKS:
         return {}, f"{len(distinct)} blocks, each a small part of the runs"
     labels = np.asarray(names.astype(str))
     return {name: np.asarray(labels != name, dtype=np.bool_) for name in distinct}, ""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from causal_report.absorption import Absorption
     from causal_report.effects.sheet import Sheet
     from causal_report.regression import Design
     from causal_report.table import Column
@@ -50,6 +51,7 @@ class Setup:
     stratum: Codes
     block: Codes | None
     method: str
+    absorbed: Absorption
     reason: str = ""
 
     def design(self, keep: Mask | None = None, extra: Mapping[str, Vector] | None = None) -> Design:
@@ -60,7 +62,8 @@ class Setup:
         rows = slice(None) if keep is None else keep
         columns = {name: column[rows] for name, column in self.columns.items()}
         controls = {name: column[rows] for name, column in self.controls.items()}
-        absorbed = absorption.absorb(self.stratum[rows], None if self.block is None else self.block[rows])
+        block = None if self.block is None else self.block[rows]
+        absorbed = absorption.absorb(self.stratum[rows], block) if keep is not None else self.absorbed
         if extra is None:
             return regression.design(columns, controls, absorbed)
         return regression.design({n: c[rows] for n, c in extra.items()}, {**controls, **columns}, absorbed)
@@ -110,6 +113,7 @@ def _joint(
             stratum=sheet.stratum[rows[kept]],
             block=None,
             method="",
+            absorbed=absorption.none(0),
         ),
         "",
     )
@@ -174,6 +178,7 @@ def _single(
             stratum=sheet.stratum[at],
             block=None,
             method="",
+            absorbed=absorption.none(0),
         ),
         "; ".join(words),
     )
@@ -187,18 +192,11 @@ def _finished(sheet: Sheet, setup: Setup, words: str) -> Setup:
     sets = [("model", sheet.model), ("session", sheet.session)]
     names = [name for name, codes in sets if len(np.unique(codes[rows])) > 1]
     said += [" × ".join(names)] if names else []
-    block = _blocks(sheet, rows)
-    stratum = setup.stratum
-    if block is not None:
-        count = len(np.unique(block[block >= 0]))
-        crossed = stratum * (int(block.max()) + 2) + block + 1
-        if count > absorption.MOST_SECOND and len(rows) - len(np.unique(crossed)) - used >= BLOCK_DF:
-            stratum, block = crossed, None
-            said.append("model × block")
-        elif spare - (absorption.absorb(stratum, block).rank - len(np.unique(stratum))) >= BLOCK_DF:
-            said.append("block")
-        else:
-            block = None
+    stratum, block, absorbed = _levels(setup.stratum, _blocks(sheet, rows), len(rows) - used)
+    if stratum is not setup.stratum:
+        said.append("model × block")
+    elif block is not None:
+        said.append("block")
     method = " + ".join(said)
     filled = [f"{n} of {f.label}" for f in setup.factors if (n := _filled(sheet, setup, f))]
     if filled:
@@ -207,8 +205,26 @@ def _finished(sheet: Sheet, setup: Setup, words: str) -> Setup:
         )
     reason = f"{len(rows)} rows are too few for {used} factors" if spare < LEAST_DF else ""
     return replace(
-        setup, stratum=stratum, block=block, method=f"{method}; {words}" if words else method, reason=reason
+        setup,
+        stratum=stratum,
+        block=block,
+        absorbed=absorbed,
+        method=f"{method}; {words}" if words else method,
+        reason=reason,
     )
+
+
+def _levels(stratum: Codes, block: Codes | None, spare: int) -> tuple[Codes, Codes | None, Absorption]:
+    """Blocks beside the strata where the rows suffice; within them where there are very many blocks."""
+    plain = absorption.absorb(stratum)
+    if block is None:
+        return stratum, None, plain
+    if len(np.unique(block[block >= 0])) > absorption.MOST_SECOND:
+        crossed = absorption.absorb(stratum * (int(block.max()) + 2) + block + 1)
+        enough = spare - crossed.rank >= BLOCK_DF
+        return (crossed.first, None, crossed) if enough else (stratum, None, plain)
+    both = absorption.absorb(stratum, block)
+    return (stratum, block, both) if spare - both.rank >= BLOCK_DF else (stratum, None, plain)
 
 
 def _filled(sheet: Sheet, setup: Setup, factor: Column) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from causal_report.findings.mediation import MediationPath
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 840, 24, 8, 26, 12, 26
-CHARACTER, LEAST_LEFT, MOST_LEFT = 7.0, 160, 500
+CHARACTER, LEAST_LEFT, MOST_LEFT = 7.5, 160, 500
 MOST_LINES = 16
 SQUARE, TRIANGLE = "M-3.6-3.6h7.2v7.2h-7.2z", "M0-4.8L4.4 3.4h-8.8z"
 

@@ -188,9 +188,11 @@ class ModePath:
     alone: float | None
     alone_lo: float | None
     alone_hi: float | None
+    alone_p: float | None
     background: float | None
     background_lo: float | None
     background_hi: float | None
+    background_p: float | None
     difference: float | None
     lo: float | None
     hi: float | None
@@ -208,7 +210,7 @@ class ModeDrivers:
         performance: labels of factors that clearly move a metric of performance.
         shared: labels of factors that move both.
         bounded: labels of factors whose effect on energy is bounded around nought.
-        paths: mediated paths whose interval leaves out nought.
+        paths: mediated paths whose interval leaves out nought, with a BH q < 0.05 among the mode's.
     """
 
     group: str
@@ -249,7 +251,11 @@ class ModeStrategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeAdvice:
-    """What one step of a factor does to energy in one mode, in per cent."""
+    """What one step of a factor does to energy or duration in one mode, in per cent.
+
+    ``changes`` says that the mode clearly changes it: where it does not, the numbers of the two modes
+    differ by no more than chance may do, even if only one of them is clear.
+    """
 
     group: str
     mode: Literal["alone", "background"]
@@ -263,6 +269,7 @@ class ModeAdvice:
     lo: float
     hi: float
     verdict: Literal["clear", "bounded", "open"]
+    changes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

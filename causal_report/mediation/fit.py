@@ -87,14 +87,14 @@ class Adjusted:
         error = y - direct * x - b * m
         leverage = self.leverage + x**2 / (x @ x) + m_left**2 / (m_left @ m_left)
         y_left = y - total.estimate * x
-        squares = np.sort(x**2)[::-1]
+        squares = np.partition(x**2, -2)
         return Path(
             a=a,
             b=self._slope(m_left, error, leverage, b, 2),
             direct=self._slope(x_left, error, leverage, direct, 2),
             total=total,
             rho=float(m_left @ y_left / math.sqrt((m_left @ m_left) * (y_left @ y_left))),
-            top2=float(squares[:2].sum() / squares.sum()),
+            top2=float(squares[-2:].sum() / squares.sum()),
         )
 
     def _slope(self, own: Vector, error: Vector, leverage: Vector, estimate: float, used: int) -> Slope:

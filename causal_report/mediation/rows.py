@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causal_report import response as responses
 from causal_report.effects import LABELS_ONLY
+from causal_report.mediation import moments
 from causal_report.mediation.moments import SINGULAR, centred
 from causal_report.table import strata, vector
 
@@ -30,6 +31,8 @@ KNOWN = 0.6
 LEAST_N = 20
 """Fewer rows: no number, descriptives only (facts: strata below that have no graph either)."""
 EXPLORATORY_N = 40
+STILL = 1e-9
+"""Variation below this share of a column's size is round-off."""
 KEY = ["experiment_id", "timestamp", "role", "session"]
 
 
@@ -43,6 +46,7 @@ class Group:
         values: analysed values by column name, NaN where unknown.
         foreign: by factor, rows of models that do not have it: they neither know nor lack it.
         factors: what the design set and varied within some stratum.
+        chosen: samples found so far, by cause and rows; ``crossed``: cross-products, by rows.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Group:
     values: Mapping[str, Vector]
     foreign: Mapping[str, Rows]
     factors: tuple[Column, ...]
+    chosen: dict[tuple[str, bytes], Sample] = field(default_factory=dict, compare=False, repr=False)
+    crossed: dict[bytes, Cross] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,27 @@ class Sample:
     controls: tuple[Column, ...] = ()
     unknown: tuple[Column, ...] = ()
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cross:
+    """Cross-products within strata of columns at ``places``; below ``least`` a column stands still."""
+
+    places: Mapping[str, int]
+    products: NDArray[np.float64]
+    least: Vector
+
+    def still(self, name: str) -> bool:
+        """Whether the column is the same throughout within each stratum."""
+        at = self.places[name]
+        return bool(self.products[at, at] <= self.least[at])
+
+    def left(self, name: str, others: Sequence[str]) -> bool:
+        """Whether *others* leave anything of the column."""
+        at, taken = self.places[name], [self.places[other] for other in others]
+        own = self.products[at, at]
+        swept = moments.swept(self.products[None], taken)[0][0, at, at]
+        return bool(swept > SINGULAR * own)
 
 
 def groups(table: Table, response: Response, columns: Mapping[str, Column]) -> tuple[Group, ...]:
@@ -104,16 +131,6 @@ def _foreign(values: Vector, models: NDArray[np.intp]) -> Rows:
     return np.asarray(known[models] == 0)
 
 
-def _varies(values: Vector, levels: Codes, rows: Rows) -> bool:
-    """Whether *values* differ within some stratum of *rows*."""
-    if not rows.any():
-        return False
-    kept = values[rows]
-    within = centred(kept[:, None], levels[rows])[:, 0]
-    scale = float(np.abs(kept).max())
-    return bool(np.abs(within).max() > 1e-9 * max(scale, 1e-300))
-
-
 def sample(group: Group, names: tuple[str, str, str], mode: str = "") -> Sample:
     """The complete rows of a path (cause, mediator, outcome), in one *mode* or in all.
 
@@ -121,9 +138,21 @@ def sample(group: Group, names: tuple[str, str, str], mode: str = "") -> Sample:
     remaining ones leave too few rows together, the least known goes first.
     """
     rows = ~group.foreign.get(names[0], np.zeros(len(group.strata), dtype=bool))
-    rows = rows & np.all([~np.isnan(group.values[name]) for name in names], axis=0)
+    for name in names:
+        rows = rows & ~np.isnan(group.values[name])
     rows = rows & (group.modes == mode) if mode else rows
-    others = [f for f in group.factors if f.name != names[0] and _varies_or_unknown(group, f, rows)]
+    key = (names[0], rows.tobytes())
+    if key not in group.chosen:
+        group.chosen[key] = _adjusted_for(group, names[0], rows)
+    found = group.chosen[key]
+    if found.reason:
+        return found
+    return replace(found, reason=_reason(_cross(group, found.rows), found.controls, names))
+
+
+def _adjusted_for(group: Group, cause: str, rows: Rows) -> Sample:
+    """The controls of *cause*, and those of *rows* that know them all."""
+    others = [f for f in group.factors if f.name != cause and _varies_or_unknown(group, f, rows)]
     share = {f.name: float((~np.isnan(group.values[f.name][rows])).mean()) for f in others}
     kept = [f for f in others if share[f.name] >= KNOWN]
     while True:
@@ -135,20 +164,38 @@ def sample(group: Group, names: tuple[str, str, str], mode: str = "") -> Sample:
     if complete.sum() < LEAST_N:
         reason = f"{int(complete.sum())} rows know all three; at least {LEAST_N} are needed"
         return Sample(rows=complete, unknown=unknown, reason=reason)
-    levels = np.unique(group.strata[complete], return_inverse=True)[1].astype(np.intp)
-    controls = _independent(group, complete, levels, kept)
-    return Sample(
-        rows=complete,
-        controls=controls,
-        unknown=unknown,
-        reason=_reason(group, complete, levels, controls, names),
-    )
+    controls = _independent(_cross(group, complete), kept)
+    return Sample(rows=complete, controls=controls, unknown=unknown)
+
+
+def _cross(group: Group, rows: Rows) -> Cross:
+    """Cross-products of every column that all *rows* know; kept, for the next path asks the same rows."""
+    key = rows.tobytes()
+    if key not in group.crossed:
+        levels = np.unique(group.strata[rows], return_inverse=True)[1].astype(np.intp)
+        known = {name: values[rows] for name, values in group.values.items()}
+        known = {name: values for name, values in known.items() if not np.isnan(values).any()}
+        within = [centred(values[:, None], levels)[:, 0] for values in known.values()]
+        group.crossed[key] = Cross(
+            places={name: at for at, name in enumerate(known)},
+            products=np.array([[a @ b for b in within] for a in within]),
+            least=np.array([len(v) * (STILL * float(np.abs(v).max())) ** 2 for v in known.values()]),
+        )
+    return group.crossed[key]
 
 
 def _varies_or_unknown(group: Group, factor: Column, rows: Rows) -> bool:
     values = group.values[factor.name]
     known = rows & ~np.isnan(values)
     return bool((rows & ~known).any()) or _varies(values, group.strata, known)
+
+
+def _varies(values: Vector, levels: Codes, rows: Rows) -> bool:
+    """Whether *values* differ within some stratum of *rows*."""
+    if not rows.any():
+        return False
+    within = centred(values[rows][:, None], levels[rows])[:, 0]
+    return bool(np.abs(within).max() > STILL * float(np.abs(values[rows]).max()))
 
 
 def _known(group: Group, factors: Sequence[Column]) -> Rows:
@@ -164,36 +211,24 @@ def _accompanied(group: Group, rows: Rows) -> Rows:
     return np.asarray(rows & (sizes[group.strata] > 1))
 
 
-def _independent(group: Group, rows: Rows, levels: Codes, factors: Sequence[Column]) -> tuple[Column, ...]:
+def _independent(cross: Cross, factors: Sequence[Column]) -> tuple[Column, ...]:
     """Factors that vary here and are not combinations of those before them."""
-    basis = np.empty((int(rows.sum()), 0))
     kept: list[Column] = []
     for factor in factors:
-        if not _varies(group.values[factor.name], group.strata, rows):
-            continue
-        column = centred(group.values[factor.name][rows][:, None], levels)[:, 0]
-        rest = column - basis @ (basis.T @ column)
-        if rest @ rest > SINGULAR * (column @ column):
-            basis = np.column_stack([basis, rest / np.sqrt(rest @ rest)])
+        if not cross.still(factor.name) and cross.left(factor.name, [k.name for k in kept]):
             kept.append(factor)
     return tuple(kept)
 
 
-def _reason(
-    group: Group, rows: Rows, levels: Codes, controls: Sequence[Column], names: tuple[str, str, str]
-) -> str:
+def _reason(cross: Cross, controls: Sequence[Column], names: tuple[str, str, str]) -> str:
     """Why the path cannot be fitted in these rows; empty where it can."""
-    cause, mediator, outcome = names
-    still = [n for n in names if not _varies(group.values[n], group.strata, rows)]
-    if still:
-        what = {cause: "cause", mediator: "mediator", outcome: "outcome"}[still[0]]
-        return f"the {what} is the same throughout within each model"
-    columns = [group.values[n][rows] for n in (*(c.name for c in controls), cause, mediator, outcome)]
-    z = centred(np.column_stack(columns), levels)
-    basis = np.linalg.qr(z[:, : len(controls)])[0] if controls else z[:, :0]
-    for at, what in ((-3, "cause"), (-2, "mediator"), (-1, "outcome")):
-        rest = z[:, at] - basis @ (basis.T @ z[:, at])
-        if rest @ rest <= SINGULAR * (z[:, at] @ z[:, at]):
-            return f"the {what} moved only together with other columns of the path"
-        basis = np.column_stack([basis, rest / np.sqrt(rest @ rest)])
+    words = dict(zip(names, ("cause", "mediator", "outcome"), strict=True))
+    for name in names:
+        if cross.still(name):
+            return f"the {words[name]} is the same throughout within each model"
+    before = [c.name for c in controls]
+    for name in names:
+        if not cross.left(name, before):
+            return f"the {words[name]} moved only together with other columns of the path"
+        before.append(name)
     return ""

@@ -69,22 +69,17 @@ def _commonest(reasons: Sequence[str]) -> str:
 
 
 def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Sentence]:
-    ordered = surest(known)
-    clear = [p for p in ordered if p.clear]
+    clear = [p for p in surest(known) if p.clear]
+    of_settings = [p for p in known if p.cause != BACKGROUND] or known
+    found = any(p.clear for p in of_settings)
+    if not found:
+        yield _none_clear(say, text, of_settings)
     if not clear:
-        yield say(
-            "none_clear",
-            of=len(known),
-            n=max(p.n for p in known),
-            bounded=sum(map(bounded, known)),
-            bound=number.significant(BOUND_PCT, 1),
-            open=sum(not bounded(p) for p in known),
-            **_values(text, ordered[0]),
-        )
         return
     for at, path in enumerate(_spread(clear)):
         values = {**_values(text, path), "n": path.n, "kind": _kind(text, path)}
-        yield say("first", of=len(known), clear=len(clear), **values) if at == 0 else say("more", **values)
+        first = found and at == 0
+        yield say("first", of=len(known), clear=len(clear), **values) if first else say("more", **values)
     if any(p.cause == BACKGROUND for p in clear):
         yield say("load_counted")
     suppressed = sum(p.kind == "inconsistent" for p in clear)
@@ -99,6 +94,18 @@ def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Se
         cause=weakest.cause_label,
         mediator=weakest.mediator_label,
         outcome=weakest.outcome_label,
+    )
+
+
+def _none_clear(say: Say, text: Text, known: Sequence[MediationPath]) -> Sentence:
+    return say(
+        "none_clear",
+        of=len(known),
+        n=max(p.n for p in known),
+        bounded=sum(map(bounded, known)),
+        bound=number.significant(BOUND_PCT, 1),
+        open=sum(not bounded(p) for p in known),
+        **_values(text, surest(known)[0]),
     )
 
 

@@ -74,7 +74,8 @@ def compare(
         _evidence(group, frame, effects, moderated, structures, found, strategies, costs) for group in groups
     ]
     verdicts = tuple(scenario.judge(one, text) for one in evidence)
-    advised = advice.advise(verdicts, moderated, costs[0])
+    changed = {(e.group, i.factor, i.outcome) for e in evidence for i in scenario.changed(e)}
+    advised = advice.advise(verdicts, moderated, costs[0], changed)
     return Modes(
         sentences=(
             *words.lead(effects, verdicts, strategies, costs[0], text),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from causal_report import number
 from causal_report.findings.modes import ModeAdvice
 from causal_report.findings.sentence import Sentence
+from causal_report.outcomes import DURATION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from causal_report.findings.modes import ModeInteraction, ModeSlope, ModeVerdict
     from causal_report.text import Text
@@ -20,22 +21,33 @@ APART = (3, 4)
 
 
 def advise(
-    verdicts: Sequence[ModeVerdict], interactions: Sequence[ModeInteraction], energy: str
+    verdicts: Sequence[ModeVerdict],
+    interactions: Sequence[ModeInteraction],
+    energy: str,
+    changed: Collection[tuple[str, str, str]],
 ) -> tuple[ModeAdvice, ...]:
-    """For groups of scenario 3 or 4, every factor's effect on energy in either mode."""
+    """For groups of scenario 3 or 4: every factor on energy in either mode, on duration where that changed.
+
+    Args:
+        verdicts: of the groups.
+        interactions: of step 3.
+        energy: the outcome that is analysed as energy.
+        changed: group, factor and outcome of the slopes that clearly change with the mode.
+    """
     groups = {v.group for v in verdicts if v.scenario in APART}
-    return tuple(
-        _advice(item, slope)
-        for item in interactions
-        if item.group in groups and not item.model and item.outcome == energy
-        for slope in item.slopes
-    )
+    found = []
+    for item in interactions:
+        changes = (item.group, item.factor, item.outcome) in changed
+        asked = item.outcome == energy or (item.outcome == DURATION.name and changes)
+        if item.group in groups and not item.model and asked:
+            found += [_advice(item, slope, changes=changes) for slope in item.slopes]
+    return tuple(found)
 
 
-def _advice(item: ModeInteraction, slope: ModeSlope) -> ModeAdvice:
+def _advice(item: ModeInteraction, slope: ModeSlope, *, changes: bool) -> ModeAdvice:
     times = item.scale in ("elasticity", "per-log")
     size = math.log(item.step) if times else item.step
-    changes = [100 * math.expm1(min(v * size, 700.0)) for v in (slope.estimate, slope.lo, slope.hi)]
+    pct, lo, hi = (100 * math.expm1(min(v * size, 700.0)) for v in (slope.estimate, slope.lo, slope.hi))
     return ModeAdvice(
         group=item.group,
         mode=slope.mode,
@@ -45,27 +57,23 @@ def _advice(item: ModeInteraction, slope: ModeSlope) -> ModeAdvice:
         outcome_label=item.outcome_label,
         step=item.step,
         times=times,
-        pct=changes[0],
-        lo=changes[1],
-        hi=changes[2],
+        pct=pct,
+        lo=lo,
+        hi=hi,
         verdict=slope.verdict,
+        changes=changes,
     )
 
 
 def sentences(advice: Sequence[ModeAdvice], text: Text) -> tuple[Sentence, ...]:
-    """One sentence a factor: both modes side by side."""
+    """One sentence for each slope that changes with the mode or is clear: both modes side by side."""
     found = []
-    keys = dict.fromkeys((a.group, a.factor) for a in advice)
-    for group, factor in keys:
-        alone, loaded = (
-            next(a for a in advice if (a.group, a.factor, a.mode) == (group, factor, mode))
-            for mode in ("alone", "background")
-        )
-        if "clear" not in (alone.verdict, loaded.verdict):
+    for alone, loaded in zip(advice[::2], advice[1::2], strict=True):
+        if not alone.changes and "clear" not in (alone.verdict, loaded.verdict):
             continue
         step = f"×{number.level(alone.step)}" if alone.times else f"+{number.level(alone.step)}"
         values = {
-            "group": group,
+            "group": alone.group,
             "factor": alone.factor_label,
             "step": step,
             "outcome": alone.outcome_label,
@@ -74,6 +82,6 @@ def sentences(advice: Sequence[ModeAdvice], text: Text) -> tuple[Sentence, ...]:
             "background": number.percent(loaded.pct),
             "background_span": number.span(loaded.lo, loaded.hi, number.percent),
         }
-        key = "modes.advice_apart" if alone.verdict != loaded.verdict else "modes.advice_both"
+        key = "modes.advice_apart" if alone.changes else "modes.advice_both"
         found.append(Sentence(key=key, text=text(key, **values)))
     return tuple(found)

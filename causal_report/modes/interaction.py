@@ -61,7 +61,7 @@ def _one(
 ) -> list[ModeInteraction]:
     """One question; nothing where the factor never varied, a reason where it cannot be answered."""
     have = frame[values(frame, factor).notna()]
-    if not len(have) or not bool((have.groupby("model_id")[factor.name].nunique() > 1).any()):
+    if have[factor.name].nunique() < 2:
         return []
     have = varying(have, factor)
     blank = _blank(group, model, have, factor, outcome)
@@ -80,9 +80,15 @@ def _one(
 
 def varying(frame: pd.DataFrame, factor: Column) -> pd.DataFrame:
     """Rows of the models (in their sessions) in which the factor varies in both modes."""
-    levels = frame.groupby([strata(frame), frame["mode"]])[factor.name].nunique().unstack(fill_value=0)
-    both = levels.reindex(columns=[rows.ALONE, rows.BACKGROUND], fill_value=0).min(axis=1) > 1
-    return frame[strata(frame).isin(both.index[both])]
+    names, codes = rows.coded(strata(frame))
+    raw = np.asarray(frame[factor.name], dtype=np.float64)
+    mode = rows.is_background(frame)
+    moving = [
+        i
+        for i in range(len(names))
+        if all(len(np.unique(raw[(codes == i) & (mode == m)])) > 1 for m in (0, 1))
+    ]
+    return frame[np.isin(codes, moving)]
 
 
 def _controls(frame: pd.DataFrame, factor: Column, others: Sequence[Column]) -> tuple[dict[str, Vector], str]:

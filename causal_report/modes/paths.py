@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from causal_report import regression
 from causal_report.findings.modes import ModeDrivers, ModePath
-from causal_report.modes import rows
+from causal_report.modes import rows, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,9 +29,11 @@ def paths(differences: Sequence[ModeDifference]) -> tuple[ModePath, ...]:
             alone=d.alone.indirect,
             alone_lo=d.alone.lo,
             alone_hi=d.alone.hi,
+            alone_p=d.alone.p,
             background=d.background.indirect,
             background_lo=d.background.lo,
             background_hi=d.background.hi,
+            background_p=d.background.p,
             difference=d.difference,
             lo=d.lo,
             hi=d.hi,
@@ -89,17 +92,21 @@ def _drivers(
         shared=_sorted(verdicts["clear"] & performance),
         bounded=_sorted(verdicts["bounded"]),
         open=_sorted(verdicts["open"]),
-        paths=_sorted(
-            f"{p.cause} → {p.mediator} → {p.outcome}" for p in found if p.group == group and _clear(p, mode)
-        ),
+        paths=_clear([p for p in found if p.group == group], mode),
     )
 
 
-def _clear(path: ModePath, mode: str) -> bool:
-    """Whether the mode's own interval leaves out nought."""
+def _clear(found: Sequence[ModePath], mode: str) -> tuple[str, ...]:
+    """Paths of one mode whose interval leaves out nought and which survive the correction for many."""
     alone = mode == rows.ALONE
-    lo, hi = (path.alone_lo, path.alone_hi) if alone else (path.background_lo, path.background_hi)
-    return lo is not None and hi is not None and (lo > 0 or hi < 0)
+    q = regression.benjamini_hochberg([p.alone_p if alone else p.background_p for p in found])
+    clear = []
+    for path, value in zip(found, q, strict=True):
+        lo, hi = (path.alone_lo, path.alone_hi) if alone else (path.background_lo, path.background_hi)
+        outside = lo is not None and hi is not None and (lo > 0 or hi < 0)
+        if outside and value is not None and value < rules.ALPHA:
+            clear.append(f"{path.cause} → {path.mediator} → {path.outcome}")
+    return _sorted(clear)
 
 
 def _sorted(labels: Iterable[str]) -> tuple[str, ...]:

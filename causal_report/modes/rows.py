@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from causal_report.findings import Response
     from causal_report.regression import Vector
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 ALONE, BACKGROUND = "alone", "background"
 ORDER = ("experiment_id", "timestamp", "role")
 """The key of a row: rows are brought into this order, so that theirs in the file does not matter."""
+NAMES = ("repository", "model", "model_id", "session", "mode", "duration_seconds")
+MEASURED = ("energy_", "estimate_", "total_energy_")
 
 
 def single(table: Table) -> pd.DataFrame:
-    """Runs alone or with a background load, in the order of their keys."""
+    """Runs alone or with a background load, in the order of their keys; only columns that are asked for."""
     frame = table.frame
-    return frame[frame["mode"].isin((ALONE, BACKGROUND))].sort_values([*ORDER], kind="stable")
+    asked = {column.name for column in table.columns} | {*ORDER, *NAMES}
+    kept = [n for n in map(str, frame) if n in asked or n.startswith(MEASURED)]
+    return frame.loc[frame["mode"].isin((ALONE, BACKGROUND)), kept].sort_values([*ORDER], kind="stable")
 
 
 def is_background(frame: pd.DataFrame) -> Vector:
@@ -45,8 +50,8 @@ def counts(frame: pd.DataFrame) -> tuple[int, int]:
 
 
 def costs(table: Table, response: Response) -> list[Column]:
-    """Energy and its parts, powers, duration: what the verdict goes by."""
-    return [*outcomes.energies(table, response), *outcomes.powers(table), outcomes.DURATION]
+    """Energy and its parts, duration, powers: what the verdict goes by, what is analysed as energy first."""
+    return [*outcomes.energies(table, response), outcomes.DURATION, *outcomes.powers(table)]
 
 
 def metrics(table: Table, response: Response) -> list[Column]:
@@ -79,7 +84,14 @@ def known(frame: pd.DataFrame, column: Column, response: Response) -> pd.DataFra
 
 def indicators(labels: pd.Series[str], name: str) -> dict[str, Vector]:
     """One column for each label but the first."""
-    return {f"{name}={v}": np.asarray(labels == v, dtype=np.float64) for v in sorted(labels.unique())[1:]}
+    names, codes = coded(labels)
+    return {f"{name}={v}": (codes == i).astype(np.float64) for i, v in enumerate(names) if i}
+
+
+def coded(labels: pd.Series[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """The labels in their order, and the place of each row's among them."""
+    names, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    return [str(name) for name in names], codes
 
 
 def adjustment(
@@ -108,23 +120,30 @@ def adjustment(
 
 
 def _filled(frame: pd.DataFrame, column: Column) -> Mapping[str, Vector]:
-    raw = values(frame, column)
-    groups = strata(frame)
-    centred = vector_within(raw, groups)
+    raw = np.asarray(values(frame, column), dtype=np.float64)
+    names, codes = coded(strata(frame))
+    centred = _within(raw, codes, len(names))
     if not len(raw) or float(np.abs(centred).max()) == 0.0:
         return {}
     found = {column.name: centred}
-    gaps = raw.isna()
-    shares = gaps.groupby(groups).mean()
-    for name in sorted(shares.index[(shares > 0) & (shares < 1)]):
-        found[f"{column.name} unrecorded in {name}"] = np.asarray(gaps & (groups == name), dtype=np.float64)
+    gaps = np.isnan(raw)
+    missing, of = (np.bincount(part, minlength=len(names)) for part in (codes[gaps], codes))
+    for i in np.flatnonzero((missing > 0) & (missing < of)):
+        found[f"{column.name} unrecorded in {names[i]}"] = (gaps & (codes == i)).astype(np.float64)
     return found
 
 
 def vector_within(raw: pd.Series[float], groups: pd.Series[str]) -> Vector:
     """Values less their group's mean, nought where unknown."""
-    means = raw.groupby(groups).transform("mean")
-    return np.asarray((raw - means).fillna(0.0), dtype=np.float64)
+    names, codes = coded(groups)
+    return _within(np.asarray(raw, dtype=np.float64), codes, len(names))
+
+
+def _within(raw: Vector, codes: NDArray[np.intp], groups: int) -> Vector:
+    known = ~np.isnan(raw)
+    sums = np.bincount(codes[known], weights=raw[known], minlength=groups)
+    sizes = np.maximum(np.bincount(codes[known], minlength=groups), 1)
+    return np.where(known, raw - (sums / sizes)[codes], 0.0)
 
 
 def cells(frame: pd.DataFrame) -> pd.Series[str]:

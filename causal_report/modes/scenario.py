@@ -5,9 +5,12 @@ smallest Benjamini-Hochberg q): does the mode move energy, power or duration (st
 factors do to them (step 3); do the graphs differ (step 2); do indirect effects differ (step 4)? Holm (1979)
 corrects the four, so that all of them together raise a false alarm in at most one table of twenty.
 
-4, structure changes: step 2 or 3 says yes, and a factor moves energy, power or duration in one mode only.
-3, interaction: step 3 or 4 says yes. 2, main effect only: step 1 says yes. 1, no effect: none says yes, and
-the intervals of energy and duration and of every change of a slope lie within the margin. Else left open.
+Step 3 says yes only where a clear change of a slope reaches beyond the margin: smaller ones mislead nobody.
+
+4, structure changes: step 2 or 3 says yes, and a factor moves energy, power or duration in one mode only,
+there by more than the margin. 3, interaction: step 3 or 4 says yes. 2, main effect only: step 1 says yes.
+1, no effect: none says yes, and the intervals of energy and duration and of every change of a slope lie
+within the margin. Else left open.
 """
 
 from __future__ import annotations
@@ -163,20 +166,40 @@ def one_mode_edges(evidence: Evidence) -> list[ModeEdge]:
         if e.child in evidence.costs
         and max(e.exact_alone, e.exact_background) >= rules.SURE
         and min(e.exact_alone, e.exact_background) <= rules.SURELY_NOT
+        and e.strength is not None
+        and abs(e.strength) > rules.STRENGTH
         and e.strength_q is not None
         and e.strength_q < rules.ALPHA
     ]
 
 
 def switched(evidence: Evidence) -> list[ModeInteraction]:
-    """Factors that move energy, power or duration in one mode and stay within the margin in the other."""
-    return [i for i in evidence.interactions if i.switched and i.outcome in evidence.costs]
+    """Factors that move energy, power or duration beyond the margin in one mode, in the other within it."""
+    return [
+        i
+        for i in changed(evidence)
+        if i.switched and any(s.verdict == "clear" and abs(s.estimate) > i.margin for s in i.slopes)
+    ]
+
+
+def changed(evidence: Evidence) -> list[ModeInteraction]:
+    """Slopes that clearly change with the mode and may do so beyond the margin, the clearest first.
+
+    Clear by Benjamini-Hochberg within the group, so that other groups have no say in it.
+    """
+    tested = [i for i in evidence.interactions if i.outcome in evidence.costs and i.p is not None]
+    q = regression.benjamini_hochberg([i.p for i in tested])
+    clear = [
+        i for i, v in zip(tested, q, strict=True) if v is not None and v < rules.ALPHA and not _within(i)
+    ]
+    return sorted(clear, key=lambda i: (i.p or 0.0, i.factor, i.outcome))
 
 
 def _scenario(evidence: Evidence, holm_p: Sequence[float | None], bound: float | None) -> int | None:
     if min(evidence.n_alone, evidence.n_background) < rules.LEAST:
         return None
     level, slopes, graph, path = (p is not None and p < rules.ALPHA for p in holm_p)
+    slopes = slopes and bool(changed(evidence))
     if (slopes or graph) and (switched(evidence) or one_mode_edges(evidence)):
         return 4
     if slopes or path:
@@ -234,13 +257,7 @@ def _named(evidence: Evidence, scenario: int) -> str:
         pairs = [(i.factor_label, i.outcome_label) for i in switched(evidence)]
         pairs += [(e.parent_label, e.child_label) for e in one_mode_edges(evidence)]
     else:
-        tested = [i for i in evidence.interactions if i.outcome in evidence.costs and i.p is not None]
-        q = regression.benjamini_hochberg([i.p for i in tested])
-        clear = [i for i, value in zip(tested, q, strict=True) if value is not None and value < rules.ALPHA]
-        pairs = [
-            (i.factor_label, i.outcome_label)
-            for i in sorted(clear, key=lambda i: (i.p or 0.0, i.factor, i.outcome))
-        ]
+        pairs = [(i.factor_label, i.outcome_label) for i in changed(evidence)]
     words: dict[str, list[str]] = {}
     for factor, outcome in pairs:
         if outcome not in words.setdefault(factor, []):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report import number, regression
+from causal_report.effects.sheet import pooled_over
 from causal_report.findings.recipe import RecipeSound
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ def retold(edge: RecipeEdge, frame: pd.DataFrame, effects: Sequence[Effect]) -> 
 
 
 def _inside(effect: Effect, repository: str, models: set[str]) -> bool:
-    group = str(getattr(effect, "repository", "") or getattr(effect, "group", ""))
-    return group == repository or effect.scope == repository or effect.scope in models
+    return effect.scope == pooled_over(repository) or effect.scope in models
 
 
 def _factor(rows: pd.DataFrame, cause: str) -> str:

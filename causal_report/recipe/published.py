@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DURATION = "duration_seconds"
 MEDIATORS = ("energy_gpu_util_avg_percent", "energy_gpu_util_max_percent", "energy_gpu_temp_max_celsius")
 """What the published paths go through."""
+FILLED = "filled_"
 MISSING = 0.4
 VALIDATED_P = 0.05
 LEAST_N = 6
@@ -95,6 +96,9 @@ def score(rows: pd.DataFrame, repository: str, text: Text) -> Scored:
     """The recipe's preparation: drop, fill with means, z-score with ddof 0."""
     names = [DURATION, *sorted(n for n in map(str, rows) if _recorded(n))]
     raw = rows[[name for name in names if name in rows]].apply(pd.to_numeric, errors="coerce").astype(float)
+    for name in map(str, raw):
+        if f"{FILLED}{name}" in rows:  # the recipe knew no defaults
+            raw[name] = raw[name].mask(rows[f"{FILLED}{name}"].astype(bool))
     left: list[RecipeLeft] = []
     kept: dict[str, pd.Series[float]] = {}
     for name in map(str, raw):

@@ -28,7 +28,10 @@ SIGNATURES = {b"PK\x03\x04": "a zip or Excel file", b"\x1f\x8b": "a gzip file", 
 MISSING = ("", "nan", "NaN", "NAN", "-nan", "NA", "<NA>", "null", "NULL", "None")
 """What programs write for a missing number (pandas, R, SQL, Python); other words are none."""
 DECIMAL_COMMA = re.compile(r'(?:^|;)"?-?\d+,\d+"?(?=;|$)')
+LINE_END = re.compile(r"\r\n|\n|\r")
 SAMPLE_LINES = 50
+HEAD_BYTES = 256
+"""Zero bytes among the first so many are no damage: the file is not text at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,7 @@ def _text(path: Path, notes: Notes) -> _Text:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     raw = _utf8(path, raw, notes)
     head = raw[: 1 << 20].decode("utf-8", "replace").lstrip("\ufeff")
-    lines = head.split("\n")
+    lines = LINE_END.split(head)
     before = next((i for i, line in enumerate(lines) if line.strip()), None)
     if before is None:
         raise InputError(f"{path}: the file is empty; a table begins with a row of column names")
@@ -180,8 +183,12 @@ def _utf8(path: Path, raw: bytes, notes: Notes) -> bytes:
     if wide:
         notes.mended(f"{path.name}: read as UTF-16")
         return raw.decode(wide, "replace").encode("utf-8")
+    if b"\0" in raw[:HEAD_BYTES]:
+        raise InputError(f"{path}: this is not text (it begins with zero bytes); save the table as CSV")
     if b"\0" in raw:
-        raise InputError(f"{path}: this is not text (it holds zero bytes); save the table as CSV")
+        row = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        notes.lost(f"{path.name}: zero bytes from line {row} on, as a crash leaves them; they are left out")
+        raw = raw.replace(b"\0", b"")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -47,11 +47,11 @@ def test_the_sum_over_orders_is_what_counting_every_order_gives() -> None:
     """Two mediators: both orders written out by hand from the same local scores."""
     x = five_nodes(40)[:, [0, 2, 3]]
     allowed = allowed_edges(["design", "mediator", "mediator"])
-    gram = x.T @ x / len(x)
-    scores = {
-        j: dict(exact._scored(gram, j, [int(i) for i in np.flatnonzero(allowed[:, j])], len(x)))
-        for j in (1, 2)
-    }
+    grams = (x.T @ x / len(x))[None]
+    scores = {}
+    for j in (1, 2):
+        sets, values = exact.scored(grams, j, [int(i) for i in np.flatnonzero(allowed[:, j])], len(x))
+        scores[j] = dict(zip(sets, values[0], strict=True))
     total, with_edge = 0.0, 0.0
     for first, second in ((1, 2), (2, 1)):
         for a, b in product(scores[first], scores[second]):
@@ -83,3 +83,11 @@ def test_pure_noise_finds_few_edges() -> None:
         x = np.random.default_rng(seed).normal(size=(100, 5))
         found += int((exact.edge_probabilities(x - x.mean(axis=0), allowed_edges(PARTS)) > 0.5).sum())
     assert found <= 3
+
+
+def test_many_resamples_at_once_are_each_alone() -> None:
+    allowed = allowed_edges(PARTS)
+    tables = [five_nodes(60, seed) for seed in range(3)]
+    together = exact.from_grams(np.array([x.T @ x / 60 for x in tables]), allowed, 60)
+    for x, found in zip(tables, together, strict=True):
+        assert found == pytest.approx(exact.edge_probabilities(x, allowed), abs=1e-12)

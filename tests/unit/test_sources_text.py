@@ -52,6 +52,7 @@ def _without(column: str) -> str:
         (b"\xef\xbb\xbf" + PLAIN.encode(), ""),
         (b"\xff\xfe" + PLAIN.encode("utf-16-le"), "read as UTF-16"),
         (PLAIN.replace("\n", "\r\n"), ""),
+        (PLAIN.replace("\n", "\r"), ""),
         (PLAIN.rstrip("\n"), ""),
         ("\n\n" + PLAIN, ""),
         (PLAIN.replace("\nr2", "\n\nr2"), ""),
@@ -185,6 +186,12 @@ def test_many_bad_cells_are_counted_not_listed(tmp_path: Path) -> None:
     _, notes = _read(tmp_path, "\n".join([NAMES, *lines]))
     assert "and 47 more" in notes.unread[0]
     assert len(notes.unread[0]) < 300
+
+
+def test_zero_bytes_that_a_crash_left_are_left_out(tmp_path: Path) -> None:
+    frame, notes = _read(tmp_path, (PLAIN + RUNS[0].replace("r1", "r4")).encode() + b"\n" + b"\0" * 512)
+    assert list(frame["experiment_id"]) == ["r1", "r2", "r3", "r4"]
+    assert "zero bytes from line 6 on" in notes.unread[0]
 
 
 def test_letters_of_another_encoding_leave_numbers_as_they_are(tmp_path: Path) -> None:

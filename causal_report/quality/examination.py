@@ -1,0 +1,71 @@
+"""The checks in their order: what is false by itself first, so that it does not set what is usual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from causal_report.quality import default, energy, identity, load, order, outcome, work
+from causal_report.quality.hit import Hit, mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from causal_report.quality.view import Mask, View
+    from causal_report.sources.source import Source
+
+NOTED = 2000
+"""Rows at most that carry one note: beyond that it is said of the table."""
+
+
+def examine(view: View, sources: Sequence[Source]) -> list[Hit]:
+    """Every hit on every row, in row order."""
+    found: list[Hit] = list(outcome.failed(view))
+    clock = order.timeline(view)
+    cpus = {source.name: float(source.facts.get("host", {}).get("cpus") or 0.0) for source in sources}
+    found += [*load.before(view, cpus), *load.shared(view)]
+    found += [*energy.impossible(view), *energy.parts(view)]
+    found += [*identity.repeated(view, clock), *order.overlap(view, clock)]
+    found += identity.borrowed(view, ~mask(found, view.n))
+    found += energy.mismatch(view, ~mask(found, view.n))
+    found += load.foreign(view, view.success & ~mask(found, view.n, *OTHERS_ENERGY))
+    good = _good(view, found)
+    mode, alone = work.expected(view, view.success, good), work.alone(view, view.success, good)
+    found += outcome.false_success(view, mode, alone)
+    found += outcome.without_metric(view)
+    found += outcome.impossible_metric(view)
+    good = _good(view, found)
+    found += load.missing(view, good, good, np.where(good, alone.off, np.nan))
+    good = _good(view, found)
+    found += default.wrong_fills(view, good, mode)
+    found += _notes(view, found)
+    return sorted(found, key=lambda hit: hit.at)
+
+
+OTHERS_ENERGY = (
+    "failed",
+    "impossible",
+    "energy-parts",
+    "repeated",
+    "overlap",
+    "energy-of-another",
+    "energy-mismatch",
+)
+"""Rows whose power is not their own cannot speak of load."""
+
+
+def _good(view: View, found: Iterable[Hit]) -> Mask:
+    return view.success & ~mask(list(found), view.n)
+
+
+def _notes(view: View, found: list[Hit]) -> list[Hit]:
+    good = _good(view, found)
+    notes = [
+        energy.absent(view),
+        energy.bias(view, good),
+        identity.reused(view),
+        default.leverage(view, good),
+        default.treated(view, default.hidden(view, good)),
+    ]
+    return [hit for note in notes for hit in list(note)[:NOTED]]

@@ -1,0 +1,97 @@
+"""Every number a check decides by, in one table, with its unit and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GENERATOR = "tests/report/flawed.py"
+"""The made-up tables that the numbers called "generator" were set on, over seeds the tests do not use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A number with its unit, what it bounds, and its reason: a source, or the made-up tables."""
+
+    value: float
+    unit: str
+    what: str
+    reason: str
+
+
+def _row(value: float, unit: str, what: str, reason: str) -> Threshold:
+    return Threshold(value=value, unit=unit, what=what, reason=reason)
+
+
+TABLE: Mapping[str, Threshold] = {
+    "z": _row(
+        6.0,
+        "spreads",
+        "distance from comparable runs, in robust spreads (1.4826 MAD)",
+        "Iglewicz and Hoaglin 1993 take 3.5 for one sample; 6 because a table asks thousands of times",
+    ),
+    "z-weak": _row(
+        3.5,
+        "spreads",
+        "the same where other evidence stands beside it",
+        "Iglewicz and Hoaglin 1993, modified z-score",
+    ),
+    "comparable": _row(9, "runs", "most comparable runs that give a level", "odd, outvotes four bad ones"),
+    "least": _row(8, "runs", "fewest runs of a model and mode that can tell what is usual", "generator"),
+    "cpu-power": _row(0.15, "log", "CPU power above the model's own", "generator; lessons 6: it doubled"),
+    "gpu-power": _row(0.30, "log", "GPU power off the model's own", "generator: drifts with heat by 0.1"),
+    "gpu-use": _row(15, "points", "GPU utilisation off the model's own", "lessons 6: 12 % became 99 %"),
+    "slower": _row(0.08, "log", "duration above what the work explains", "generator"),
+    "weak": _row(0.07, "log", "CPU power above the model's own, between runs that are far off", "generator"),
+    "beside": _row(3, "runs", "runs alone before and after that are asked", "generator"),
+    "beside-h": _row(12, "h", "time within which they are neighbours", "half a day: one night's session"),
+    "beside-z": _row(1.5, "spreads", "CPU power of a run between others that are far off", "generator"),
+    "no-load-cpu": _row(0.04, "log", "CPU power a live background load adds at least", "a core of 20"),
+    "no-load-gpu": _row(0.05, "log", "GPU power it adds at least", "generator"),
+    "no-load-use": _row(3, "points", "GPU utilisation it adds at least", "generator"),
+    "no-load-time": _row(0.04, "log", "duration it adds at least", "generator"),
+    "asleep": _row(0.69, "log", "GPU power below the model's own alone", "a half: the processor was off"),
+    "short": _row(1.1, "log", "duration below what the work explains, without a metric", "a third"),
+    "very-short": _row(1.61, "log", "duration below what the work explains, metric or not", "a fifth"),
+    "metric-share": _row(0.8, "share", "neighbours in time that have a metric", "four in five: not chance"),
+    "mismatch": _row(
+        0.15, "share", "GPU energy against mean power x duration", "lessons 1: 3 % is usual, 60 % happens"
+    ),
+    "mismatch-own": _row(
+        0.25, "log", "the same against the model's runs of like duration", "sampling lost up to a fifth more"
+    ),
+    "mismatch-z": _row(8.0, "spreads", "the same in spreads", "generator"),
+    "least-s": _row(10.0, "s", "shortest run whose mean power has enough samples", "ten samples at 1 Hz"),
+    "parts": _row(0.001, "share", "CPU total against package plus memory", "a sum, up to rounding"),
+    "silent-s": _row(30.0, "s", "longest run that may read 0 J", "RAPL counts 61 uJ, NVML 1 mJ"),
+    "watts": _row(5000.0, "W", "highest believable power of one device", "no device sold draws as much"),
+    "celsius": _row(120.0, "deg C", "highest believable temperature", "devices stop at about 100"),
+    "overlap-s": _row(5.0, "s", "time by which two runs of one machine may overlap", "clock and teardown"),
+    "overlap-share": _row(
+        0.05, "share", "overlaps above which timestamps do not say when runs ended", "generator"
+    ),
+    "pause-s": _row(1.0, "s", "how far a pause may be off its neighbours'", "pauses are timers"),
+    "sum-spread": _row(4.0, "ratio", "own spread of power over that with another's duration", "generator"),
+    "contradiction": _row(0.10, "log", "duration a default is off from the runs given it", "generator"),
+    "like-default": _row(0.15, "log", "duration off runs left to the default", "generator"),
+    "contradiction-metric": _row(1.0, "SD", "metric a default is off from the runs given it", "generator"),
+    "contradiction-t": _row(5.0, "errors", "the same in standard errors", "as z: many questions"),
+    "leverage": _row(
+        0.4,
+        "share",
+        "share of a hyperparameter's variation one run may carry",
+        "lessons 10: two rows carried 0.5 each; Huber 1981 calls 0.2 risky, 0.5 to be avoided",
+    ),
+    "drift": _row(0.05, "log", "change over a session", "generator"),
+    "drift-p": _row(0.001, "p", "chance of such a trend in a stable session", "Spearman 1904"),
+    "load-before": _row(0.5, "share", "load per core before a run", "half the machine in use by somebody"),
+    "load-usual": _row(0.5, "cores", "load above the session's usual", "a session's own leave even load"),
+}
+
+
+def limit(name: str) -> float:
+    """The number called *name*."""
+    return TABLE[name].value
