@@ -367,6 +367,7 @@ def _model_entry(model: Model) -> dict[str, Any]:
     return {
         "title": model.title,
         "metrics": list(model.metrics),
+        **({"memory": dict(model.memory)} if model.memory else {}),
         "hyperparameters": {
             name: {
                 "role": h.role,
