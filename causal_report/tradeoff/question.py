@@ -70,7 +70,7 @@ def estimate(
         energy=energy.name,
         energy_label=energy.label,
         energy_margin=energy_margin,
-        performance_margin=text("tradeoff.margin", relative=f"{RELATIVE:.0%}", share=number.level(SMALL)),
+        performance_margin=text("tradeoff.margin", relative=_share(RELATIVE), share=number.level(SMALL)),
         metrics=tuple(metric for _, metric in every),
         verdicts=found,
         fronts=best,
@@ -113,7 +113,7 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
         neither=counts["neither"],
         open=counts["open"],
         clear=sum(i.verdict == "open" and i.energy.state in ("up", "down") for i in tested if i.energy),
-        margin=f"{margin:.0%}",
+        margin=_share(margin),
     )
     for kind, key in (("trade-off", "trade"), ("win-win", "win")):
         for item in sorted(kinds[kind], key=lambda i: (POOLED not in i.scope, -i.n))[:MOST_SAID]:
@@ -123,7 +123,11 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
         if same:
             names = list(dict.fromkeys(f"{i.factor_label} on {i.metric_label} ({i.scope})" for i in same))
             more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-            yield say(key, names=", ".join(names[:MOST_SAID]) + more, energy=energy, margin=f"{margin:.0%}")
+            yield say(key, names=", ".join(names[:MOST_SAID]) + more, energy=energy, margin=_share(margin))
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:g}{number.JOINED}%"
 
 
 def _told(say: Say, key: str, item: FactorVerdict, energy: str) -> Sentence:
