@@ -28,6 +28,8 @@ ENERGY_MARGIN = 0.05
 """A change of energy within 5 % counts as nothing: what meters of one machine differ by between days."""
 MOST_SAID = 4
 LIKELY = 0.5
+LOAD = "design_background"
+"""Something that is done to a run, not a setting that anybody trades for quality."""
 
 
 def estimate(
@@ -116,10 +118,12 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
         margin=_share(margin),
     )
     for kind, key in (("trade-off", "trade"), ("win-win", "win")):
-        for item in sorted(kinds[kind], key=lambda i: (POOLED not in i.scope, -i.n))[:MOST_SAID]:
+        for item in sorted(kinds[kind], key=lambda i: (i.factor == LOAD, POOLED not in i.scope, -i.n))[
+            :MOST_SAID
+        ]:
             yield _told(say, key, item, energy)
     for kind, key in (("energy only", "energy_only"), ("neither", "neither")):
-        same = [i for i in tested if i.verdict == kind]
+        same = [i for i in tested if i.verdict == kind and i.factor != LOAD]
         if same:
             names = list(dict.fromkeys(f"{i.factor_label} on {i.metric_label} ({i.scope})" for i in same))
             more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
@@ -133,9 +137,14 @@ def _share(value: float) -> str:
 def _told(say: Say, key: str, item: FactorVerdict, energy: str) -> Sentence:
     assert item.energy is not None
     assert item.performance is not None
+    load = item.factor == LOAD
     return say(
         key,
-        change="Doubling" if item.log else f"{number.significant(item.step, 1)} more of",
+        change="Doubling"
+        if item.log
+        else "Adding"
+        if load
+        else f"{number.significant(item.step, 1)} more of",
         factor=item.factor_label,
         scope=item.scope,
         outcome=energy,
