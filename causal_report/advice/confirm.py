@@ -33,14 +33,15 @@ def test(judged: Judged, setting: AdviceSetting, margin: float, number: int, tex
         room=[margin + min(0.0, metric.change) for metric in setting.metrics],
         spreads=judged.sd_metrics,
     )
+    if wanted > LARGE:
+        return AdviceTest(replicates=0, wanted=wanted, block="")
     count = min(max(wanted, FEWEST), MOST)
     lines = _block(judged, setting, count, number)
     if lines is None:
         return None
     place = text("advice.place." + group.mode, model=group.model, partner=group.partner)
     head = f"# {text('advice.test.' + ('confirm' if setting.safe else 'settle'), place=place)}"
-    key = "hopeless" if wanted > LARGE else "many"
-    more = [f"# {text(f'advice.test.{key}', wanted=wanted)}"] if wanted > count else []
+    more = [f"# {text('advice.test.many', wanted=wanted)}"] if wanted > count else []
     return AdviceTest(replicates=count, wanted=wanted, block="\n".join([head, *more, *lines]))
 
 

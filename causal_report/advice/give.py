@@ -66,7 +66,7 @@ def give(
         _group(one, value, margin, index, text)
         for index, (one, value) in enumerate(zip(judged, q, strict=True), start=1)
     ]
-    blocks = [group.test.block for group in groups if group.test is not None]
+    blocks = [group.test.block for group in groups if group.test and group.test.block]
     return Advice(
         sentences=_sentences(groups, margin, grid, text),
         margin=margin,

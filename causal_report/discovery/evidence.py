@@ -1,24 +1,28 @@
-"""Three engines side by side on every edge the tiers allow: DiBS, exact averaging, least squares."""
+"""The engines side by side on every edge the tiers allow: DiBS, exact averaging, least squares."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causal_report import regression
-from causal_report.discovery import exact
+from causal_report.discovery import classic, exact
 from causal_report.errors import EngineError
-from causal_report.findings import Edge, EngineRun, Graph, Node
+from causal_report.findings.discovery import Edge, EngineRun, Graph, Node
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     from numpy.typing import NDArray
 
+    from causal_report.discovery.dibs import Particles
     from causal_report.discovery.prepare import Prepared
 
     Matrix = NDArray[np.float64]
+    Pair = tuple[int, int]
 
 PRESENT = 0.5
 SIGNIFICANT = 0.05
@@ -27,37 +31,61 @@ APART = 0.4
 DIBS_LEAST_N = 40
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A graph and the numbers behind it, [parent, child]; None where an engine did not run.
+
+    Attributes:
+        slopes: of each child on all its allowed parents.
+        r2: of that regression within models, by child.
+    """
+
+    graph: Graph
+    dibs: Particles | None = None
+    exact: Matrix | None = None
+    classic: Matrix | None = None
+    slopes: Mapping[Pair, regression.Coefficient]
+    r2: Mapping[int, float]
+
+
 def graph(prepared: Prepared, *, engine: str, seed: int) -> Graph:
+    """The graph alone of :func:`look`."""
+    return look(prepared, engine=engine, seed=seed).graph
+
+
+def look(prepared: Prepared, *, engine: str, seed: int, name: str = "") -> Evidence:
     """Run the engines on *prepared* and put their answers beside each other.
 
     Args:
         prepared: standardised complete rows.
-        engine: ``dibs`` runs all three, ``exact`` leaves DiBS out.
+        engine: ``exact`` always runs; ``dibs``, ``pc`` or ``ges`` runs beside it.
         seed: of DiBS; the others have no randomness.
+        name: of the table, for a stream of its own.
     """
-    nodes = tuple(Node(name=c.name, label=c.label, part=c.part) for c in prepared.columns)
     if prepared.reason:
-        runs = tuple(
-            EngineRun(name=name, ran=False, reason=prepared.reason) for name in ("dibs", "exact", "ols")
-        )
-        return _graph(prepared, prepared.reason, nodes, (), runs)
+        return _nothing(prepared, prepared.reason, ("dibs", "exact", "ols"))
     try:
         averaged, exact_run = _exact(prepared)
     except EngineError as error:
-        runs = (EngineRun(name="exact", ran=False, reason=str(error)),)
-        return _graph(prepared, str(error), nodes, (), runs)
-    particles, dibs_run = _dibs(prepared, engine, seed)
-    table = _ols(prepared)
-    edges = tuple(
-        _edge(prepared, i, j, particles, averaged, table.get((i, j)))
-        for j in range(len(nodes))
-        for i in range(len(nodes))
-        if prepared.allowed[i, j]
+        return _nothing(prepared, str(error), ("exact",))
+    particles, dibs_run = _dibs(prepared, engine, seed, name)
+    found, runs = _classic(prepared, engine)
+    slopes, r2 = _ols(prepared)
+    edges = _edges(prepared, particles, averaged, slopes)
+    runs = (
+        _collapsed(dibs_run, edges),
+        exact_run,
+        *runs,
+        EngineRun(name="ols", ran=True, settings={"se": "HC3"}),
     )
-    q = regression.benjamini_hochberg([e.p for e in edges])
-    edges = tuple(_judged(edge, value) for edge, value in zip(edges, q, strict=True))
-    runs = (_collapsed(dibs_run, edges), exact_run, EngineRun(name="ols", ran=True, settings={"se": "HC3"}))
-    return _graph(prepared, "", nodes, edges, runs)
+    return Evidence(
+        graph=_graph(prepared, "", edges, runs),
+        dibs=particles,
+        exact=averaged,
+        classic=found,
+        slopes=slopes,
+        r2=r2,
+    )
 
 
 def dibs_refusal(prepared: Prepared) -> str:
@@ -65,22 +93,24 @@ def dibs_refusal(prepared: Prepared) -> str:
     parents = int(prepared.allowed.sum(axis=0).max()) if prepared.columns else 0
     needed = max(DIBS_LEAST_N, 3 * (parents + 1))
     if prepared.n_effective < needed:
-        return f"{prepared.n_effective} effective rows; {parents} possible parents ask for {needed}"
+        return (
+            f"{prepared.n_effective} effective rows; {parents} possible parents ask for {needed}: "
+            "exact averaging and least squares are exploratory here"
+        )
     return ""
 
 
-def _graph(
-    prepared: Prepared,
-    reason: str,
-    nodes: tuple[Node, ...],
-    edges: tuple[Edge, ...],
-    runs: tuple[EngineRun, ...],
-) -> Graph:
+def _nothing(prepared: Prepared, reason: str, engines: tuple[str, ...]) -> Evidence:
+    runs = tuple(EngineRun(name=name, ran=False, reason=reason) for name in engines)
+    return Evidence(graph=_graph(prepared, reason, (), runs), slopes={}, r2={})
+
+
+def _graph(prepared: Prepared, reason: str, edges: tuple[Edge, ...], runs: tuple[EngineRun, ...]) -> Graph:
     return Graph(
         reason=reason,
         n=len(prepared.x),
         n_effective=prepared.n_effective,
-        nodes=nodes,
+        nodes=tuple(Node(name=c.name, label=c.label, part=c.part) for c in prepared.columns),
         edges=edges,
         engines=runs,
         dropped=prepared.dropped,
@@ -91,28 +121,42 @@ def _graph(
 def _exact(prepared: Prepared) -> tuple[Matrix, EngineRun]:
     found = exact.edge_probabilities(prepared.x, prepared.allowed, prepared.n_effective)
     settings = {"most_parents": exact.MOST_PARENTS, "score": "BIC", "prior": "uniform in number of parents"}
-    return found, EngineRun(name="exact", ran=True, settings=settings)  # milliseconds: no time to tell
+    return found, EngineRun(name="exact", ran=True, settings=settings)
 
 
-def _dibs(prepared: Prepared, engine: str, seed: int) -> tuple[Matrix | None, EngineRun]:
-    refusal = "the exact engine alone was asked for" if engine != "dibs" else dibs_refusal(prepared)
+def _dibs(prepared: Prepared, engine: str, seed: int, name: str) -> tuple[Particles | None, EngineRun]:
+    asked = "the exact engine alone was asked for" if engine == "exact" else f"{engine} was asked for"
+    refusal = asked if engine != "dibs" else dibs_refusal(prepared)
     if refusal:
         return None, EngineRun(name="dibs", ran=False, reason=refusal)
     from causal_report.discovery import dibs
 
     try:
-        found = dibs.discover(prepared.x, prepared.allowed, seed=seed)
+        found = dibs.discover(prepared.x, prepared.allowed, seed=seed, name=name)
     except EngineError as error:
         return None, EngineRun(name="dibs", ran=False, reason=str(error))
-    run = EngineRun(name="dibs", ran=True, settings=found.settings, warnings=found.warnings)
-    return found.edge_probability, run
+    return found, EngineRun(name="dibs", ran=True, settings=found.settings, warnings=found.warnings)
 
 
-def _ols(prepared: Prepared) -> dict[tuple[int, int], regression.Coefficient]:
+def _classic(prepared: Prepared, engine: str) -> tuple[Matrix | None, tuple[EngineRun, ...]]:
+    """PC or GES where asked for.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    if engine not in classic.NAMES:
+        return None, ()
+    found = classic.discover(engine, prepared.x, prepared.allowed)
+    return found, (EngineRun(name=engine, ran=True, settings={"library": "causal-learn"}),)
+
+
+def _ols(prepared: Prepared) -> tuple[dict[Pair, regression.Coefficient], dict[int, float]]:
     """Each child on all its allowed parents, with the models as controls."""
-    found: dict[tuple[int, int], regression.Coefficient] = {}
+    found: dict[Pair, regression.Coefficient] = {}
+    r2: dict[int, float] = {}
     levels = sorted(set(prepared.groups))[1:]
-    controls = {f"model={v}": np.array([float(g == v) for g in prepared.groups]) for v in levels}
+    groups = np.array(prepared.groups)
+    controls = {f"model={v}": (groups == v).astype(float) for v in levels}
     for j in range(prepared.x.shape[1]):
         parents = np.flatnonzero(prepared.allowed[:, j])
         if not len(parents):
@@ -120,33 +164,34 @@ def _ols(prepared: Prepared) -> dict[tuple[int, int], regression.Coefficient]:
         wanted = {str(i): prepared.x[:, i] for i in parents}
         fit = regression.ols(prepared.x[:, j], wanted, controls)
         found |= {(int(name), j): coefficient for name, coefficient in fit.coefficients.items()}
-    return found
+        r2[j] = fit.r2
+    return found, r2
 
 
-def _edge(
+def _edges(
     prepared: Prepared,
-    i: int,
-    j: int,
-    particles: Matrix | None,
+    particles: Particles | None,
     averaged: Matrix,
-    slope: regression.Coefficient | None,
-) -> Edge:
-    return Edge(
-        parent=prepared.columns[i].name,
-        child=prepared.columns[j].name,
-        dibs=None if particles is None else float(particles[i, j]),
-        exact=float(averaged[i, j]),
-        ols=slope.estimate if slope else None,
-        p=slope.p if slope and np.isfinite(slope.p) else None,
-        q=None,
-        verdict="disputed",
-    )
-
-
-def _judged(edge: Edge, q: float | None) -> Edge:
-    from dataclasses import replace
-
-    return replace(edge, q=q, verdict=_verdict(edge.dibs, edge.exact, q))
+    slopes: Mapping[Pair, regression.Coefficient],
+) -> tuple[Edge, ...]:
+    pairs = [(int(i), int(j)) for j, i in np.argwhere(prepared.allowed.T)]
+    p = {pair: slopes[pair].p for pair in pairs if pair in slopes and np.isfinite(slopes[pair].p)}
+    edges = []
+    for (i, j), q in zip(pairs, regression.benjamini_hochberg([p.get(v) for v in pairs]), strict=True):
+        probability = None if particles is None else float(particles.edge_probability[i, j])
+        edges.append(
+            Edge(
+                parent=prepared.columns[i].name,
+                child=prepared.columns[j].name,
+                dibs=probability,
+                exact=float(averaged[i, j]),
+                ols=slopes[i, j].estimate if (i, j) in slopes else None,
+                p=p.get((i, j)),
+                q=q,
+                verdict=_verdict(probability, float(averaged[i, j]), q),
+            )
+        )
+    return tuple(edges)
 
 
 def _verdict(dibs: float | None, exact: float, q: float | None) -> Literal["supported", "absent", "disputed"]:
@@ -162,8 +207,6 @@ def _verdict(dibs: float | None, exact: float, q: float | None) -> Literal["supp
 
 def _collapsed(run: EngineRun, edges: tuple[Edge, ...]) -> EngineRun:
     """Warn of a DiBS run that found nothing where least squares found something."""
-    from dataclasses import replace
-
     none = all((e.dibs or 0.0) < PRESENT for e in edges)
     some = any(e.q is not None and e.q < SIGNIFICANT for e in edges)
     if run.ran and none and some:

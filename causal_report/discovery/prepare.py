@@ -77,24 +77,28 @@ def allowed_edges(parts: Sequence[str]) -> Mask:
     return allowed
 
 
-def prepare(frame: pd.DataFrame, columns: Sequence[Column], response: Column) -> Prepared:
+def prepare(
+    frame: pd.DataFrame, columns: Sequence[Column], response: Column, others: Sequence[Column] = ()
+) -> Prepared:
     """Select, complete, centre and standardise.
 
     Args:
         frame: usable rows.
         columns: design, mediators and performance of the table.
         response: energy as it is analysed, or duration where no joules exist.
+        others: further outcomes; parts of the energy, power and duration may be outcomes beside each
+            other, since no outcome is a cause here.
     """
     dropped: list[tuple[str, str]] = []
-    chosen = _present(frame, _candidates(columns, response, dropped), dropped)
+    chosen = _present(frame, _candidates(columns, [response, *others], dropped), dropped)
     chosen = _first_metrics(chosen, dropped)
     complete = frame.dropna(subset=[c.name for c in chosen])
     notes = [f"{len(complete)} of {len(frame)} usable rows are complete in these columns"]
     groups = tuple(strata(complete))
     data = {column.name: _centred(complete, column) for column in chosen}
     chosen = _moving(chosen, complete, data, dropped)
-    chosen = _unrelated(chosen, data, dropped)
-    notes += _taken_out(complete)
+    chosen = _unrelated(chosen, complete, data, dropped)
+    notes += [*_taken_out(complete), *_identities(chosen, complete)]
     logged = [c.label for c in chosen if c.log]
     if logged:
         notes.append("on a log scale: " + ", ".join(logged))
@@ -122,12 +126,15 @@ def _taken_out(frame: pd.DataFrame) -> list[str]:
     return []
 
 
-def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple[str, str]]) -> list[Column]:
+def _candidates(
+    columns: Sequence[Column], outcomes: Sequence[Column], dropped: list[tuple[str, str]]
+) -> list[Column]:
     """Columns in the order in which they are kept when two say the same."""
     performances = [c for c in columns if c.part == "performance"]
+    names = {c.name for c in outcomes}
     mediators = []
     for column in columns:
-        if column.part == "mediator" and column.name != response.name:
+        if column.part == "mediator" and column.name not in names:
             if column.name in COMPONENTS:
                 why = "energy is power × time; with both in the graph every other edge to energy vanishes"
                 dropped.append((column.label, why))
@@ -136,7 +143,7 @@ def _candidates(columns: Sequence[Column], response: Column, dropped: list[tuple
     design = [c for c in columns if c.part == "design"]
     dropped += [(c.label, LABELS_ONLY[c.name]) for c in design if c.name in LABELS_ONLY]
     design = [c for c in design if c.name not in LABELS_ONLY]
-    return [*design, response, *performances, *mediators]
+    return [*design, *outcomes, *performances, *mediators]
 
 
 def _first_metrics(columns: Sequence[Column], dropped: list[tuple[str, str]]) -> list[Column]:
@@ -177,13 +184,17 @@ def _moving(
 
 
 def _unrelated(
-    columns: Sequence[Column], data: dict[str, Matrix], dropped: list[tuple[str, str]]
+    columns: Sequence[Column], frame: pd.DataFrame, data: dict[str, Matrix], dropped: list[tuple[str, str]]
 ) -> list[Column]:
-    """Leave out columns that earlier ones of their side (set, or came of it) determine."""
+    """Leave out columns that earlier ones of their side (set, or came of it) determine.
+
+    Energies, powers and duration stay beside each other: as outcomes they explain nothing, so their
+    identities do no harm there.
+    """
     kept: list[Column] = []
     for column in columns:
         side = [c for c in kept if (c.part == "design") == (column.part == "design")]
-        relation = _relation(column, side, data)
+        relation = "" if column.part == "energy" else _relation(column, side, frame, data)
         if relation:
             dropped.append((column.label, relation))
         else:
@@ -191,12 +202,17 @@ def _unrelated(
     return kept
 
 
-def _relation(column: Column, side: Sequence[Column], data: dict[str, Matrix]) -> str:
+def _relation(column: Column, side: Sequence[Column], frame: pd.DataFrame, data: dict[str, Matrix]) -> str:
     y = data[column.name]
     for other in side:
         r = float(np.corrcoef(y, data[other.name])[0, 1])
         if abs(r) > TWIN:
             return f"says the same as {other.label} (r = {r:.4f})"
+    return _combination(column, side, data) or _identity(column, side, frame)
+
+
+def _combination(column: Column, side: Sequence[Column], data: dict[str, Matrix]) -> str:
+    y = data[column.name]
     if not side or len(side) >= len(y) - 1:
         return ""
     x = np.column_stack([data[c.name] for c in side])
@@ -204,3 +220,51 @@ def _relation(column: Column, side: Sequence[Column], data: dict[str, Matrix]) -
     if float(rest @ rest) < EXACT * float(y @ y):
         return "an exact combination of " + ", ".join(c.label for c in side)
     return ""
+
+
+def _identity(column: Column, side: Sequence[Column], frame: pd.DataFrame) -> str:
+    """An exact sum or product of other columns, in the columns' own units; empty when there is none."""
+    if not side or len(frame) < 2 * len(side) + 2:
+        return ""
+    raw = frame[[column.name, *(c.name for c in side)]].astype(float).to_numpy()
+    found = _solved(raw[:, 0], raw[:, 1:])
+    if found is not None:
+        terms = [_term(c.label, v) for c, v in zip(side, found, strict=True) if v]
+        return f"an exact sum: {' + '.join(terms)}" if terms else ""
+    if bool((raw > 0).all()):
+        found = _solved(np.log(raw[:, 0]), np.log(raw[:, 1:]))
+        if found is not None:
+            terms = [c.label if v == 1 else f"{c.label}^{v:g}" for c, v in zip(side, found, strict=True) if v]
+            return f"an exact product: {' × '.join(terms)}" if terms else ""
+    return ""
+
+
+def _term(label: str, weight: float) -> str:
+    return label if weight == 1 else f"{weight:g} {label}"
+
+
+def _solved(y: Matrix, x: Matrix) -> Matrix | None:
+    """Weights of *x* that give *y* up to a constant, those that matter alone; None where none do."""
+    y, x = y - y.mean(), x - x.mean(axis=0)
+    size = x.std(axis=0)
+    if float(y @ y) == 0 or bool((size == 0).any()):
+        return None
+    weights = np.linalg.lstsq(x / size, y, rcond=None)[0]
+    rest = y - x / size @ weights
+    if float(rest @ rest) > EXACT * float(y @ y):
+        return None
+    weights[np.abs(weights) < 1e-3 * y.std()] = 0.0
+    return np.round(weights / size, 3)
+
+
+def _identities(columns: Sequence[Column], frame: pd.DataFrame) -> list[str]:
+    """The exact relations between energies, powers and duration, named; none of them is dropped."""
+    energies = [c for c in columns if c.part == "energy"]
+    found = []
+    for column in energies:
+        rest = [c for c in energies if c is not column]
+        relation = _identity(column, rest, frame)
+        if relation:
+            found.append(f"{column.label} is {relation}; no outcome explains another")
+            break  # one relation seen from one side
+    return found

@@ -69,7 +69,7 @@ class TieredDiBS(JointDiBS):  # type: ignore[misc]
         return self._masked(log_p), self._masked(log_not_p)
 
     def constraint_gumbel(self, single_z: Any, single_eps: Any, t: Any) -> Any:
-        """The library's acyclicity constraint on the nodes that can lie on a cycle; the others add nothing."""
+        """The library's acyclicity constraint on the nodes that can lie on a cycle: others add nothing."""
         graph = self.particle_to_soft_graph(single_z, single_eps, t)
         size, d = self.mutual.shape[0], single_z.shape[0]
         if size < 2:

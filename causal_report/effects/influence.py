@@ -76,7 +76,7 @@ def _answers(
         worst = int(np.argmax(np.abs(change)))
         whole = fit.coefficients[factor.name].estimate
         few = len(y) <= MOST_ROWS
-        holding = np.argsort(-change * np.sign(whole), kind="stable")[:REFITTED] if few else []
+        holding = np.argsort(-change * np.sign(whole), kind="stable")[: REFITTED if few else 0]
         rows = _refits(setup, y, [(str(i), _all_but(len(y), int(i))) for i in holding])
         refits = [s for fitted in rows.values() if (s := slope_of(fitted, factor.name))]
         left = {name: s for name, fitted in without.items() if (s := slope_of(fitted, factor.name))}

@@ -76,7 +76,7 @@ class AdviceTest:
         replicates: runs of either setting, for 80 % power to see the saving (two-sided, 5 %) and to
             exclude a loss beyond the margin (one-sided, 5 %).
         wanted: what that would take; more than ``replicates`` where it is not practicable.
-        block: the experiment as a block of a design file.
+        block: the experiment as a block of a design file; empty where more than a thousand are wanted.
     """
 
     replicates: int

@@ -28,6 +28,8 @@ ENERGY_MARGIN = 0.05
 """A change of energy within 5 % counts as nothing: what meters of one machine differ by between days."""
 MOST_SAID = 4
 LIKELY = 0.5
+LOAD = "design_background"
+"""Something that is done to a run, not a setting that anybody trades for quality."""
 
 
 def estimate(
@@ -70,7 +72,7 @@ def estimate(
         energy=energy.name,
         energy_label=energy.label,
         energy_margin=energy_margin,
-        performance_margin=text("tradeoff.margin", relative=f"{RELATIVE:.0%}", share=number.level(SMALL)),
+        performance_margin=text("tradeoff.margin", relative=_share(RELATIVE), share=number.level(SMALL)),
         metrics=tuple(metric for _, metric in every),
         verdicts=found,
         fronts=best,
@@ -113,25 +115,36 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
         neither=counts["neither"],
         open=counts["open"],
         clear=sum(i.verdict == "open" and i.energy.state in ("up", "down") for i in tested if i.energy),
-        margin=f"{margin:.0%}",
+        margin=_share(margin),
     )
     for kind, key in (("trade-off", "trade"), ("win-win", "win")):
-        for item in sorted(kinds[kind], key=lambda i: (POOLED not in i.scope, -i.n))[:MOST_SAID]:
+        for item in sorted(kinds[kind], key=lambda i: (i.factor == LOAD, POOLED not in i.scope, -i.n))[
+            :MOST_SAID
+        ]:
             yield _told(say, key, item, energy)
     for kind, key in (("energy only", "energy_only"), ("neither", "neither")):
-        same = [i for i in tested if i.verdict == kind]
+        same = [i for i in tested if i.verdict == kind and i.factor != LOAD]
         if same:
             names = list(dict.fromkeys(f"{i.factor_label} on {i.metric_label} ({i.scope})" for i in same))
             more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-            yield say(key, names=", ".join(names[:MOST_SAID]) + more, energy=energy, margin=f"{margin:.0%}")
+            yield say(key, names=", ".join(names[:MOST_SAID]) + more, energy=energy, margin=_share(margin))
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:g}{number.JOINED}%"
 
 
 def _told(say: Say, key: str, item: FactorVerdict, energy: str) -> Sentence:
     assert item.energy is not None
     assert item.performance is not None
+    load = item.factor == LOAD
     return say(
         key,
-        change="Doubling" if item.log else f"{number.significant(item.step, 1)} more of",
+        change="Doubling"
+        if item.log
+        else "Adding"
+        if load
+        else f"{number.significant(item.step, 1)} more of",
         factor=item.factor_label,
         scope=item.scope,
         outcome=energy,

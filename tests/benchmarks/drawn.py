@@ -1,11 +1,11 @@
 """Tables drawn like this field's, with a known graph.
 
 Twelve columns: four hyperparameters and the mode were set, three mediators came of them, two
-energies and two performances came out; fifteen edges. Noise has variance one and a standardised
-parent a coefficient of 0.5 to 1, so that a node with one to four parents has an R² of 0.25 to 0.85;
-nodes outside that are drawn again. Every column is then standardised: a graph cannot be read off
-variances (Reisach et al. 2021). On one edge the coefficient doubles in the background mode, which is
-itself a cause of the same child.
+energies and two performances came out; fifteen edges. Parents weigh 0.5 to 1 beside each other, and
+each node's R² is drawn from 0.25 to 0.85 on its own: with noise of one size R² would grow along the
+graph, which gives the direction away (Reisach et al. 2023). Every column is then standardised: a graph
+cannot be read off variances either (Reisach et al. 2021). On one edge the coefficient doubles in the
+background mode, which is itself a cause of the same child.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ MEDIATORS, OUTCOMES = (5, 6, 7), (8, 9, 10, 11)
 EDGES = 15
 WEIGHT = (0.5, 1.0)
 R2 = (0.25, 0.85)
+HIDDEN = 0.7
+"""What a hidden cause adds to a standardised column."""
 KINDS: tuple[Kind, ...] = ("linear", "nonlinear", "confounded", "wrong tier", "noise")
 
 
@@ -72,8 +74,9 @@ def draw(n: int, *, seed: int, kind: Kind = "linear") -> Drawn:
             x[:, child] = rng.normal(size=n)
         else:
             x[:, child] = _child(x, child, parents, moderated, rng, bent=kind == "nonlinear")
-        x[:, child] += hidden * (child in touched)
-        x[:, child] = (x[:, child] - x[:, child].mean()) / x[:, child].std()
+        x[:, child] = _standard(x[:, child])
+        if child in touched:
+            x[:, child] = _standard(x[:, child] + HIDDEN * hidden)
     return Drawn(x=x, truth=truth, parts=_wrong(truth) if kind == "wrong tier" else PARTS)
 
 
@@ -86,9 +89,7 @@ def _graph(rng: np.random.Generator) -> Mask:
     """Fifteen of the edges the tiers allow, mediators in a random order, every child with a parent."""
     order = [int(j) for j in rng.permutation(MEDIATORS)]
     children = [*order, *OUTCOMES]
-    possible = {
-        c: [*range(5), *(order[: order.index(c)] if c in order else order)] for c in children
-    }
+    possible = {c: [*range(5), *(order[: order.index(c)] if c in order else order)] for c in children}
     while True:
         truth = np.zeros((len(PARTS), len(PARTS)), dtype=bool)
         for c in children:
@@ -112,27 +113,35 @@ def _moderated(truth: Mask, rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _child(
-    x: Matrix, child: int, parents: NDArray[np.intp], moderated: tuple[int, int], rng: np.random.Generator,
-    *, bent: bool,
+    x: Matrix,
+    child: int,
+    parents: NDArray[np.intp],
+    moderated: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    bent: bool,
 ) -> Matrix:
-    while True:
-        signal = np.zeros(len(x))
-        for parent in parents:
-            weight = rng.uniform(*WEIGHT) * rng.choice([-1, 1])
-            effect = weight * (_bend(x[:, parent], rng) if bent else x[:, parent])
-            if (parent, child) == moderated:
-                effect = effect * (1 + (x[:, MODE] > 0))
-            signal += effect
-        r2 = signal.var() / (signal.var() + 1)
-        if R2[0] <= r2 <= R2[1]:
-            return signal + rng.normal(size=len(x))
+    signal = np.zeros(len(x))
+    for parent in parents:
+        weight = rng.uniform(*WEIGHT) * rng.choice([-1, 1])
+        effect = weight * (_bend(x[:, parent], rng) if bent else x[:, parent])
+        if (parent, child) == moderated:
+            effect = effect * (1 + (x[:, MODE] > 0))
+        signal += effect
+    r2 = rng.uniform(*R2)
+    rest: Matrix = rng.normal(size=len(x)) * signal.std() * np.sqrt(1 / r2 - 1)
+    return signal + rest
+
+
+def _standard(v: Matrix) -> Matrix:
+    return np.asarray((v - v.mean()) / v.std())
 
 
 def _bend(v: Matrix, rng: np.random.Generator) -> Matrix:
     """A monotone function of *v*, standardised: saturating, accelerating or steep in the middle."""
     which = int(rng.integers(3))
     bent = np.tanh(1.5 * v) if which == 0 else np.exp(0.7 * v) if which == 1 else np.cbrt(v)
-    return np.asarray((bent - bent.mean()) / bent.std())
+    return _standard(bent)
 
 
 def _wrong(truth: Mask) -> tuple[str, ...]:

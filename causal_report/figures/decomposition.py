@@ -1,0 +1,157 @@
+"""Effects on energy split into time and power: two bars and the whole, one row a factor and model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from causal_report import number
+from causal_report.effects import POOLED
+from causal_report.effects.total import in_plain
+from causal_report.figures.scale import Scale, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from causal_report.findings.effects import Decomposition, Slope
+
+WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 10, 44
+CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 340
+BAR = 7.0
+MOST_ROWS = 40
+BEYOND = 4.0
+"""Doublings of energy at which the axis ends at the latest; longer bars are cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One part as a rectangle."""
+
+    x: float
+    y: float
+    width: float
+    series: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A factor in a model: its two bars, the whole with its interval, and all of it in words."""
+
+    y: float
+    label: str
+    time: Bar
+    power: Bar
+    x: float
+    lo: float
+    hi: float
+    clear: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decomposed:
+    """Everything the template places; ``left_out`` rows did not fit."""
+
+    width: int
+    height: int
+    left: int
+    bottom: float
+    rows: tuple[Row, ...]
+    headings: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
+    zero: float
+    left_out: int
+
+
+def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
+    """The first energy's effects, grouped by factor; None where there is none.
+
+    The axis is in doublings of energy, so that the bars of time and power add up along it.
+    """
+    known = [p for p in parts if p.outcome == parts[0].outcome and p.energy]
+    shown = known
+    for keep in (_clear, lambda p: POOLED in p.scope):
+        shown = [p for p in shown if keep(p)] if len(shown) > MOST_ROWS else shown
+    shown = shown[:MOST_ROWS]
+    if not shown:
+        return None
+    ends = [v for p in shown for s in (p.energy, p.power, p.time) if s for v in (_doublings(p, s.estimate),)]
+    ends += [_doublings(p, v) for p in shown if p.energy for v in (p.energy.lo, p.energy.hi)]
+    low, high = padded([0.0, *(min(max(v, -BEYOND), BEYOND) for v in ends)])
+    names = _named(p.scope for p in shown)
+    left = min(max(round(CHARACTER * max(map(len, names.values()))) + 20, LEAST_LEFT), MOST_LEFT)
+    scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
+    rows: list[Row] = []
+    headings: list[tuple[float, str]] = []
+    y = float(TOP)
+    for label in dict.fromkeys(p.factor_label for p in shown):
+        mine = [p for p in shown if p.factor_label == label]
+        headings.append((y + ROW / 2, f"{label} ({_step(mine[0])})"))
+        y += ROW
+        for part in mine:
+            rows.append(_row(part, names[part.scope], scale, y + ROW / 2))
+            y += ROW
+        y += GAP
+    return Decomposed(
+        width=WIDTH,
+        height=round(y + AXIS),
+        left=left,
+        bottom=y,
+        rows=tuple(rows),
+        headings=tuple(headings),
+        ticks=tuple((scale(v), f"{v:g}".replace("-", number.MINUS)) for v in scale.ticks(8)),
+        zero=scale(0.0),
+        left_out=len(known) - len(shown),
+    )
+
+
+def _clear(part: Decomposition) -> bool:
+    return bool(part.energy and part.energy.q is not None and part.energy.q < 0.05)
+
+
+def _named(scopes: Iterable[str]) -> dict[str, str]:
+    """Models without their repository, unless two repositories have one of the same name."""
+    short = {scope: scope.rpartition("/")[2] for scope in scopes}
+    counts = Counter(short.values())
+    return {scope: name if counts[name] == 1 else scope for scope, name in short.items()}
+
+
+def _step(part: Decomposition) -> str:
+    return "doubled" if part.scale == "elasticity" else f"+{number.significant(part.step, 1)}"
+
+
+def _doublings(part: Decomposition, slope: float) -> float:
+    """Doublings of energy for a doubling or a step of the factor."""
+    return slope * (1.0 if part.scale == "elasticity" else part.step / math.log(2))
+
+
+def _row(part: Decomposition, label: str, scale: Scale, y: float) -> Row:
+    assert part.energy is not None
+    assert part.power is not None
+    assert part.time is not None
+    whole = part.energy
+
+    def at(value: float) -> float:
+        return scale(min(max(_doublings(part, value), scale.low), scale.high))
+
+    def bar(slope: Slope, top: float, series: int) -> Bar:
+        ends = sorted((scale(0.0), at(slope.estimate)))
+        return Bar(x=ends[0], y=top, width=round(ends[1] - ends[0], 1), series=series)
+
+    told = [
+        f"{name} {number.percent(in_plain(part.scale, part.step, slope.estimate))}"
+        for name, slope in (("energy", whole), ("time", part.time), ("power", part.power))
+    ]
+    return Row(
+        y=y,
+        label=label,
+        time=bar(part.time, y - BAR, 0),
+        power=bar(part.power, y, 1),
+        x=at(whole.estimate),
+        lo=at(whole.lo),
+        hi=at(whole.hi),
+        clear=_clear(part),
+        words=f"{part.factor_label} ({part.scope}): {', '.join(told)}",
+    )
