@@ -6,7 +6,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.figures import difference, intervals, power, scatter, strips
+from causal_report.figures import (
+    advice,
+    concurrency,
+    decomposition,
+    difference,
+    intervals,
+    modes,
+    pareto,
+    paths,
+    power,
+    recipe,
+    scatter,
+    strips,
+)
 from causal_report.text import Text, templates
 from causal_report.verdict import ESTIMATORS, PARTS
 
@@ -56,3 +69,19 @@ def render(findings: Findings) -> str:
 def _shown(findings: Findings, section: str) -> bool:
     part = getattr(findings, section, None)
     return section not in OPTIONAL or (part is not None and not part.reason)
+
+
+def _figures(f: Findings) -> SimpleNamespace:
+    """The geometry of each part's figures; None where there is nothing to draw."""
+    main = f.response.column or "duration_seconds"
+    return SimpleNamespace(
+        advice=advice.savings(f.advice),
+        concurrency=concurrency.saved(f.concurrency.pairs),
+        concurrency_shares=concurrency.shares(f.concurrency.pairs),
+        mediation=paths.effects(f.mediation.paths),
+        modes=modes.ratios(f.modes.effects, f.modes.margin_pct),
+        modes_slopes=modes.slopes(f.modes.interactions, main),
+        question1=decomposition.decomposition(f.question1.parts),
+        recipe=recipe.coefficients(f.recipe) if f.recipe else None,
+        tradeoff=pareto.planes(f.tradeoff.fronts, joules=bool(f.response.column)),
+    )
