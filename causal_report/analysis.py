@@ -77,22 +77,20 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
     graphs = {name: group.graphs for name, group in discovered.items()}
     pooled = {name: each["all"] for name, each in graphs.items() if "all" in each}
     paths = mediation.estimate(single, chosen, pooled, text, declared=options.paths, seed=options.seed)
-    parts = {
-        "tradeoff": tradeoff.estimate(single, chosen, text, seed=options.seed),
-        "mediation": paths,
-        "modes": modes.compare(single, chosen, graphs, paths.differences, text, seed=options.seed),
-        "concurrency": concurrency.analyse(usable, chosen, sources, text, seed=options.seed),
-        "heterogeneity": heterogeneity.estimate(single, chosen, text, seed=options.seed),
-        "advice": advice.give(
-            usable,
-            chosen,
-            text,
-            margin=options.margin,
-            grid_g_per_kwh=options.grid_g_per_kwh,
-            country=options.country,
-            seed=options.seed,
-        ),
-    }
+    traded = tradeoff.estimate(single, chosen, text, seed=options.seed)
+    by_mode = modes.compare(single, chosen, graphs, paths.differences, text, seed=options.seed)
+    beside = concurrency.analyse(usable, chosen, sources, text, seed=options.seed, margin=options.margin)
+    learned = heterogeneity.estimate(single, chosen, text, seed=options.seed)
+    advised = advice.give(
+        usable,
+        chosen,
+        text,
+        margin=options.margin,
+        grid_g_per_kwh=options.grid_g_per_kwh,
+        country=options.country,
+        seed=options.seed,
+    )
+    answers = [traded, paths, *(part for part in (by_mode, beside) if not part.reason), advised]
     data = runs.describe(whole, usable, flags, chosen, sources)
     compared = agreement.compare(sources, keys, options.seed)
     made = provenance.trace(sources, options)
@@ -107,7 +105,7 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
             data=data,
             effects=found,
             groups=discovered,
-            answers=[part.sentences[0] for part in parts.values() if part.sentences and not part.reason],
+            answers=[part.sentences[0] for part in answers if part.sentences],
             agreement=compared,
             provenance=made,
         ),
@@ -118,12 +116,17 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
         effects=found,
         dose=dose.choose(single, energy, found),
         question1=effects.question1(single, chosen, text, found=found),
+        tradeoff=traded,
+        mediation=paths,
         groups=discovered,
+        modes=by_mode,
+        concurrency=beside,
+        heterogeneity=learned,
+        advice=advised,
         recipe=_recipe(whole, found, text, options),
         agreement=compared,
         metering=_metering(sources, usable, keys),
         provenance=made,
-        **parts,
     )
 
 

@@ -11,6 +11,8 @@ from causal_report.figures import (
     concurrency,
     decomposition,
     difference,
+    graph,
+    heterogeneity,
     intervals,
     modes,
     pareto,
@@ -20,6 +22,7 @@ from causal_report.figures import (
     scatter,
     strips,
 )
+from causal_report.modes import rules
 from causal_report.text import Text, templates
 from causal_report.verdict import ESTIMATORS, PARTS
 
@@ -78,8 +81,14 @@ def _figures(f: Findings) -> SimpleNamespace:
         advice=advice.savings(f.advice),
         concurrency=concurrency.saved(f.concurrency.pairs),
         concurrency_shares=concurrency.shares(f.concurrency.pairs),
+        graphs={
+            (name, mode): graph.layout(found)
+            for name, group in f.groups.items()
+            for mode, found in group.graphs.items()
+        },
+        heterogeneity=heterogeneity.learning(f.heterogeneity),
         mediation=paths.effects(f.mediation.paths),
-        modes=modes.ratios(f.modes.effects, f.modes.margin_pct),
+        modes=modes.ratios(f.modes.effects, 100 * rules.MARGIN),
         modes_slopes=modes.slopes(f.modes.interactions, main),
         question1=decomposition.decomposition(f.question1.parts),
         recipe=recipe.coefficients(f.recipe) if f.recipe else None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from causal_report.sources.source import Source
     from causal_report.table import Table
 
-__all__ = ["check", "usable"]
+__all__ = ["EXCLUDING", "check", "usable"]
 
 
 def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tuple[Flag, ...]:
@@ -56,3 +56,6 @@ def usable(table: Table, flags: Sequence[Flag]) -> pd.Series[bool]:
     keep = np.ones(len(frame), bool)
     keep[maybe[np.asarray(gone, dtype=bool)]] = False
     return pd.Series(keep, index=frame.index, dtype=bool)
+def findings(flags, table, text):
+    from causal_report.findings.quality import Quality
+    return Quality()
