@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from causal_report.errors import InputError
 
@@ -59,7 +59,7 @@ def choose(g_per_kwh: float | None, country: str, text: Text) -> Grid:
     return Grid(g_per_kwh=float(entry["carbon_intensity"]), source=source)
 
 
-def _mix() -> dict[str, dict[str, object]] | None:
+def _mix() -> dict[str, dict[str, Any]] | None:
     """Codecarbon's table of countries, read as a file: nothing of codecarbon is run."""
     spec = find_spec("codecarbon")
     if spec is None or spec.origin is None:
@@ -67,5 +67,5 @@ def _mix() -> dict[str, dict[str, object]] | None:
     path = Path(spec.origin).parent.joinpath(*MIX)
     if not path.exists():
         return None
-    mix: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+    mix: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return mix

@@ -132,7 +132,7 @@ def _work(
     start = settings.reference(frame, unit.factors)
     basis = settings.basis(frame, unit.factors, start, sessions.shape[1])
     keys = [factor.key for factor in unit.factors]
-    runs = basis.columns(frame[keys].to_dict("records"))
+    runs = basis.columns({key: frame[key].to_numpy(dtype=float) for key in keys})
     width = runs.shape[1]
     columns = np.hstack([runs, sessions])
     outcomes = [np.log(frame["joules"].to_numpy(dtype=float))]
@@ -142,7 +142,14 @@ def _work(
         return None
     tried = settings.candidates(frame, unit.factors, start)
     origin = np.eye(1, columns.shape[1])
-    points = np.pad(basis.columns(tried), ((0, 0), (0, sessions.shape[1]))) if tried else origin[:0]
+    points = (
+        np.pad(
+            basis.columns({key: np.array([one[key] for one in tried]) for key in keys}),
+            ((0, 0), (0, sessions.shape[1])),
+        )
+        if tried
+        else origin[:0]
+    )
     held = np.ones(len(tried), dtype=bool)
     for outcome, fitted in zip(outcomes, fits, strict=True):
         seen = runs[np.isfinite(outcome)]

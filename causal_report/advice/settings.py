@@ -46,20 +46,17 @@ class Basis:
     scales: Mapping[str, float]
     curved: frozenset[str]
 
-    def columns(self, settings: Sequence[Mapping[str, float]]) -> Vector:
+    def columns(self, settings: Mapping[str, Vector]) -> Vector:
         """Shape (settings, columns): an intercept, then each factor. The reference is (1, 0, 0, ...)."""
-        n = len(settings)
-        made = [np.ones(n)]
+        made = []
         for factor in self.factors:
             key = factor.key
-            raw = np.array([setting[key] for setting in settings], dtype=float)
-            at = (self._place(factor, raw) - self._place(factor, np.array([self.reference[key]]))) / (
-                self.scales[key]
-            )
+            start = self._place(factor, np.array([self.reference[key]]))
+            at = (self._place(factor, settings[key]) - start) / self.scales[key]
             made.append(at)
             if key in self.curved:
                 made.append(at**2)
-        return np.column_stack(made)
+        return np.column_stack([np.ones(len(made[0])), *made])
 
     @staticmethod
     def _place(factor: Factor, raw: Vector) -> Vector:
@@ -102,7 +99,7 @@ def candidates(frame: pd.DataFrame, factors: Sequence[Factor], start: Reference)
         if value != base[factor.key]
     ]
     keys = [factor.key for factor in factors]
-    run = sorted(set(frame[keys].itertuples(index=False, name=None)))
+    run = sorted(frame[keys].drop_duplicates().itertuples(index=False, name=None))
     roles = {factor.key: factor.role for factor in factors}
     several = []
     for values in run:
@@ -110,7 +107,11 @@ def candidates(frame: pd.DataFrame, factors: Sequence[Factor], start: Reference)
         changed = [key for key in keys if setting[key] != base[key]]
         if len(changed) > 1 and len({roles[key] for key in changed}) == 1:
             several.append(setting)
-    at = np.unique(np.linspace(0, len(several) - 1, MOST_JOINT).round().astype(int)) if several else []
+    at: list[int] = (
+        np.unique(np.linspace(0, len(several) - 1, MOST_JOINT).round().astype(int)).tolist()
+        if several
+        else []
+    )
     return [*found, *(several[index] for index in at)]
 
 

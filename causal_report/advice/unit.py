@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -140,7 +140,7 @@ class _Parts:
 def _parts(table: Table, rows: pd.DataFrame, role: str) -> _Parts:
     """Factors and metrics of one program, under keys that say whose they are."""
     prefix = f"{role}:" if role else ""
-    columns: dict[str, pd.Series[float]] = {}
+    columns: dict[str, pd.Series[Any]] = {}
     factors, metrics, notes = [], [], []
     for column in table.of("design"):
         if column.name in LABELS_ONLY or rows[column.name].nunique() < 2:

@@ -120,7 +120,11 @@ def _graph(prepared: Prepared, reason: str, edges: tuple[Edge, ...], runs: tuple
 
 def _exact(prepared: Prepared) -> tuple[Matrix, EngineRun]:
     found = exact.edge_probabilities(prepared.x, prepared.allowed, prepared.n_effective)
-    settings = {"most_parents": exact.MOST_PARENTS, "score": "BIC", "prior": "uniform in number of parents"}
+    settings = {
+        "most_parents": exact.MOST_PARENTS,
+        "score": "g-prior, g = n",
+        "edge_prior": exact.EDGE_PRIOR,
+    }
     return found, EngineRun(name="exact", ran=True, settings=settings)
 
 

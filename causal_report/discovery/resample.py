@@ -30,7 +30,7 @@ PRESENT = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resampled:
-    """Per edge, [parent, child]: frequency in half-samples, and the 95 % quantile of chance, NaN where none."""
+    """Per edge, [parent, child]: frequency in half-samples; 95 % quantile of chance, NaN where none."""
 
     stability: Matrix
     null: Matrix

@@ -39,7 +39,13 @@ def group(
     dibs = any(e.dibs is not None for e in edges)
     engine = "DiBS" if dibs else text("discovery.exact_name")
     said = [
-        say("validated", repository=repository, n=n, found=found, validated=validated, engine=engine)
+        say(
+            "validated" if dibs else "validated_exact",
+            repository=repository,
+            n=n,
+            found=found,
+            validated=validated,
+        )
         if found
         else say("no_edge", repository=repository, n=n, engine=engine)
     ]

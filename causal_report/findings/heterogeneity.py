@@ -14,7 +14,7 @@ class Learned:
     """One estimator's average effect of a factor on log energy, or why there is none.
 
     Attributes:
-        low: with ``high``, the middle eight tenths of the effects it gives to single runs; causal forest only.
+        low: with ``high``, the middle eight tenths of its effects on single runs (causal forest).
     """
 
     estimate: float | None = None

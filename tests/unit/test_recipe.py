@@ -82,7 +82,7 @@ def test_a_path_is_the_sobel_test_an_independent_program_makes() -> None:
         if (p.cause, p.mediator, p.effect)
         == ("hyperparam_epochs", "energy_gpu_util_avg_percent", "energy_gpu_total_joules")
     )
-    assert (path.a, path.b) == (pytest.approx(a, rel=1e-9), pytest.approx(b, rel=1e-9))
+    assert [path.a, path.b] == pytest.approx([a, b], rel=1e-9)
     assert path.indirect == pytest.approx(a * b, rel=1e-9)
     assert path.direct == pytest.approx(second.params["hyperparam_epochs"], rel=1e-9)
     assert path.p == pytest.approx(2 * norm.sf(abs(a * b) / np.hypot(b * sa, a * sb)), rel=1e-6)
