@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from causal_report import effects
+from causal_report import effects, quality
 from causal_report.findings import Data, Factor, ModelRows
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 def describe(
     whole: Table, usable: Table, flags: Sequence[Flag], chosen: Response, sources: Sequence[Source]
 ) -> Data:
+    """What was run, what of it is usable, and by which levels.
+
+    Args:
+        whole: every row that was read.
+        usable: the rows that enter the analysis, pairs included.
+        flags: what the checks say of rows.
+        chosen: the energy that is analysed.
+        sources: where the rows came from.
+    """
     frame = whole.frame
     notes = [note for source in sources for note in source.notes]
     single = usable.frame[usable.frame["mode"] != "pair"]
@@ -28,7 +37,7 @@ def describe(
         notes.append(
             f"{pairs} rows come from pairs: the meters hold both programs, so they stay out of the effects"
         )
-    flagged = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code != "failed"}
+    flagged = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code in quality.EXCLUDING}
     return Data(
         runs=len(frame),
         failed=int((~frame["training_success"]).sum()),
@@ -38,7 +47,6 @@ def describe(
             _model(model, rows, single, chosen, sources) for model, rows in frame.groupby("model_id")
         ),
         factors=tuple(_factor(column, usable.frame) for column in whole.of("design")),
-        flags=tuple(flags),
         notes=tuple(notes),
     )
 

@@ -55,7 +55,7 @@ def conclude(
         sentences += _main_effects(say, response, effects, several)
         sentences += answers
         sentences += _estimators(say, agreement, response)
-    warnings = [*_incomplete(say, provenance), *_rows(say, data, response), *_evidence(say, effects, groups)]
+    warnings = [*_incomplete(say, provenance), *_rows(say, data, response, provenance.keep_flagged), *_evidence(say, effects, groups)]
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
 
 
@@ -192,11 +192,10 @@ def _incomplete(say: Say, provenance: Provenance) -> Iterator[Sentence]:
             yield say("incomplete", name=source.name, done=source.done, planned=planned)
 
 
-def _rows(say: Say, data: Data, response: Response) -> Iterator[Sentence]:
+def _rows(say: Say, data: Data, response: Response, kept: bool) -> Iterator[Sentence]:
     if data.failed:
         yield say("failed", n=data.failed, runs=data.runs)
     if data.flagged:
-        kept = any(not flag.excluded for flag in data.flags)
         yield say("flagged_kept" if kept else "flagged", n=data.flagged)
     if response.column and response.n < response.of:
         yield say("some_without", n=response.of - response.n, of=response.of)

@@ -105,7 +105,6 @@ class Data:
     used: int
     models: tuple[ModelRows, ...]
     factors: tuple[Factor, ...]
-    flags: tuple[Flag, ...]
     notes: tuple[str, ...]
 
 
