@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from causal_report.__main__ import BAD_INPUT, FAULT, PARTLY_READ, main
@@ -16,8 +17,6 @@ from tests.report import tables
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pandas as pd
 
     Bend = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -40,9 +39,9 @@ def _without(*starts: str) -> Bend:
 
 def _with(row: int, column: str, value: object) -> Bend:
     def bend(frame: pd.DataFrame) -> pd.DataFrame:
-        frame[column] = frame[column].astype(object)
-        frame.loc[row, column] = value
-        return frame
+        cells: list[object] = list(frame[column])
+        cells[row] = value
+        return frame.assign(**{column: pd.Series(cells, dtype=object)})
 
     return bend
 
@@ -182,7 +181,7 @@ def test_two_rows_that_claim_to_be_one_run_are_refused(
 ) -> None:
     frame = _published()
     for name in ("experiment_id", "timestamp"):
-        frame.loc[7, name] = frame.loc[3, name]
+        frame = _with(7, name, frame[name].iloc[3])(frame)
     assert _run(tmp_path, frame)[0] == BAD_INPUT
     assert "row 5 (examples_mnist_rnn_004), row 9 (examples_mnist_rnn_004)" in capsys.readouterr().err
 
