@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from causal_report.findings import Effect
     from causal_report.table import Column, Table
 
+MOST_POINTS = 2000
+"""More runs than this are thinned evenly, in the order of the table."""
+
 
 def choose(table: Table, energy: Column, found: Sequence[Effect]) -> Dose | None:
     """The factor with the smallest q on the response, and its runs."""
@@ -22,7 +25,8 @@ def choose(table: Table, energy: Column, found: Sequence[Effect]) -> Dose | None
     factor = next(column for column in table.of("design") if column.name == best.factor)
     known = table.frame.dropna(subset=[factor.name, energy.name])
     known = known[known[energy.name] > 0]
-    columns = (known[name] for name in ("experiment_id", "model_id", factor.name, energy.name))
+    shown = known.iloc[:: -(-len(known) // MOST_POINTS)] if len(known) else known
+    columns = (shown[name] for name in ("experiment_id", "model_id", factor.name, energy.name))
     return Dose(
         factor=factor.name,
         factor_label=factor.label,
@@ -30,6 +34,7 @@ def choose(table: Table, energy: Column, found: Sequence[Effect]) -> Dose | None
         outcome_label=energy.label,
         unit=energy.unit,
         log_x=factor.log,
+        of=len(known),
         points=tuple(
             Point(experiment_id=str(run), model=str(model), x=float(x), y=float(y))
             for run, model, x, y in zip(*columns, strict=True)

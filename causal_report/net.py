@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from causal_report.pairing import Run
 
 QUARTILES = (0.25, 0.5, 0.75)
+MOST_RUNS = 10_000
+"""A table of more runs than any session has is told by its first ones."""
 
 
 def runs(frame: pd.DataFrame, readings: Sequence[Run], simulated: Mapping[str, str]) -> tuple[NetRun, ...]:
@@ -31,7 +33,7 @@ def runs(frame: pd.DataFrame, readings: Sequence[Run], simulated: Mapping[str, s
     if "total_energy_joules" not in frame:
         return ()
     mine = {(run.session, run.experiment_id): run for run in readings}
-    known = frame[frame["total_energy_joules"].notna()]
+    known = frame[frame["total_energy_joules"].notna()].iloc[:MOST_RUNS]
     keys = zip(known["session"].astype(str), known["experiment_id"].astype(str), strict=True)
     rows = zip(keys, known.to_dict("records"), strict=True)
     return tuple(_run(key, row, mine.get(key), simulated.get(key[0], "")) for key, row in rows)

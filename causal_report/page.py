@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from causal_report.findings import Findings
 
 SECTIONS = (
-    *("data", "quality", "effects", "question1", "tradeoff", "mediation", "graph", "modes"),
+    *("data", "quality", "effects", "question1", "tradeoff", "mediation", "discovery", "modes"),
     *("concurrency", "heterogeneity", "advice", "recipe", "agreement", "meters", "provenance"),
 )
 """In the order of the page."""
@@ -81,11 +81,7 @@ def _figures(f: Findings) -> SimpleNamespace:
         advice=advice.savings(f.advice),
         concurrency=concurrency.saved(f.concurrency.pairs),
         concurrency_shares=concurrency.shares(f.concurrency.pairs),
-        graphs={
-            (name, mode): graph.layout(found)
-            for name, group in f.groups.items()
-            for mode, found in group.graphs.items()
-        },
+        groups={name: graph.layout(group.graphs["all"]) for name, group in f.groups.items()},
         heterogeneity=heterogeneity.learning(f.heterogeneity),
         mediation=paths.effects(f.mediation.paths),
         modes=modes.ratios(f.modes.effects, 100 * rules.MARGIN),

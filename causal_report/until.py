@@ -28,7 +28,9 @@ def before(sources: Sequence[Source], time: str) -> tuple[Source, ...]:
     try:
         moment = pd.Timestamp(time)
     except ValueError as error:
-        raise InputError(f"--until {time}: not a time; write it like 2026-01-05 or 2026-01-05T12:00") from error
+        raise InputError(
+            f"--until {time}: not a time; write it like 2026-01-05 or 2026-01-05T12:00"
+        ) from error
     moment = moment.tz_localize("UTC") if moment.tz is None else moment
     cut = tuple(_cut(source, moment) for source in sources)
     if sources and not any(len(source.frame) for source in cut):
@@ -40,5 +42,7 @@ def _cut(source: Source, moment: pd.Timestamp) -> Source:
     begun = pd.to_datetime(source.frame["timestamp"], utc=True, format="ISO8601", errors="coerce")
     kept = source.frame[begun < moment]
     left = len(source.frame) - len(kept)
-    note = f"{source.name}: {left} runs that did not begin before {moment.isoformat()} are left out, as asked."
+    note = (
+        f"{source.name}: {left} runs that did not begin before {moment.isoformat()} are left out, as asked."
+    )
     return replace(source, frame=kept, notes=(*source.notes, note))

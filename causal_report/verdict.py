@@ -55,7 +55,11 @@ def conclude(
         sentences += _main_effects(say, response, effects, several)
         sentences += answers
         sentences += _estimators(say, agreement, response)
-    warnings = [*_incomplete(say, provenance), *_rows(say, data, response, provenance.keep_flagged), *_evidence(say, effects, groups)]
+    warnings = [
+        *_incomplete(say, provenance),
+        *_rows(say, data, response, provenance.keep_flagged),
+        *_evidence(say, effects, groups),
+    ]
     return Verdict(sentences=tuple(sentences), warnings=tuple(warnings))
 
 

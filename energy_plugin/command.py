@@ -6,11 +6,11 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energy_plugin import reporting
 from energy_plugin.errors import EnergyError, UsageError
 from energy_plugin.receipt import table
 from energy_plugin.run.code import CodeCases, CodeSession, clean_name, digest_of, sorted_values
@@ -217,16 +217,10 @@ def _tell_errors(function: Callable[[], None]) -> None:
 
 def _report(folder: Path) -> None:
     """The page, by the fast engine; measurements are whole whether it can be made or not."""
-    done = subprocess.run(
-        [sys.executable, "-m", "causal_report", str(folder), "--engine", "exact"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        _tell(f"no report: exit code {done.returncode} of python -m causal_report {folder}")
-        for line in done.stderr.strip().splitlines()[-3:]:
-            _tell(f"  {line}")
-    else:
-        _tell(f"report: {folder / 'report.html'}")
+    found = reporting.analyse(folder, "exact")
+    if found.page is None:
+        _tell(f"no report: exit code {found.exit_code} of python -m causal_report {folder}")
+    for line in found.said:
+        _tell(f"  {line}")
+    if found.page is not None:
+        _tell(f"report: {found.page}")

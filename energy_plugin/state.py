@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from energy_plugin import reporting
 from energy_plugin.errors import EnergyError, UsageError
 from energy_plugin.selection import Selection, case_of
 
@@ -285,24 +284,20 @@ class State:
         return exit_code
 
     def _analyse(self, session: Session, *, interrupted: bool) -> bool:
-        """Run the analysis as a process of its own: its memory and its faults stay out of pytest."""
+        """Write the page; without one the measurements are kept."""
         engine = "exact" if interrupted else "dibs"
-        command = [sys.executable, "-m", "causal_report", str(session.folder), "--engine", engine]
         self.write(f"energy: analysing: python -m causal_report {session.folder} --engine {engine}")
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, start_new_session=True
-            )
+            found = reporting.analyse(session.folder, engine)
         except KeyboardInterrupt:
             self.write("energy: analysis abandoned; the journal is whole, run the command above for the page")
             return True
-        if done.returncode:
-            self.write(f"energy: the analysis failed with exit code {done.returncode}; measurements are kept")
-            for line in done.stderr.strip().splitlines()[-5:]:
-                self.write(f"energy:   {line}")
-            return False
-        self.report = session.folder / "report.html"
-        return True
+        if found.page is None:
+            self.write(f"energy: the analysis failed with exit code {found.exit_code}; measurements are kept")
+        for line in found.said:
+            self.write(f"energy:   {line}")
+        self.report = found.page
+        return found.page is not None
 
     def summarise(self) -> None:
         """The section of the terminal summary."""

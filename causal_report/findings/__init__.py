@@ -120,7 +120,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dose:
-    """The factor that matters most against the response, run by run, in natural units."""
+    """The factor that matters most against the response, run by run, in natural units.
+
+    ``of`` is how many runs there are, where not all of them are ``points``.
+    """
 
     factor: str
     factor_label: str
@@ -128,6 +131,7 @@ class Dose:
     outcome_label: str
     unit: str
     log_x: bool
+    of: int
     points: tuple[Point, ...]
 
 

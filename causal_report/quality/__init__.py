@@ -56,6 +56,9 @@ def usable(table: Table, flags: Sequence[Flag]) -> pd.Series[bool]:
     keep = np.ones(len(frame), bool)
     keep[maybe[np.asarray(gone, dtype=bool)]] = False
     return pd.Series(keep, index=frame.index, dtype=bool)
+
+
 def findings(flags, table, text):
     from causal_report.findings.quality import Quality
+
     return Quality()
