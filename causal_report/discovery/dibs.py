@@ -118,9 +118,11 @@ def discover(
 
 def forget() -> None:
     """Let jax drop its compiled programs, so that memory does not grow from report to report."""
+    from typing import cast
+
     import jax
 
-    jax.clear_caches()
+    cast(Any, jax).clear_caches()
 
 
 def _warnings(cyclic: float, spread: Matrix) -> tuple[str, ...]:

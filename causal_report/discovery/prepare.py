@@ -254,7 +254,7 @@ def _solved(y: Matrix, x: Matrix) -> Matrix | None:
     if float(rest @ rest) > EXACT * float(y @ y):
         return None
     weights[np.abs(weights) < 1e-3 * y.std()] = 0.0
-    return np.round(weights / size, 3)
+    return np.asarray(np.round(weights / size, 3))
 
 
 def _identities(columns: Sequence[Column], frame: pd.DataFrame) -> list[str]:

@@ -115,8 +115,14 @@ def measure(engines: Sequence[str], out: Path, kinds: Sequence[str], rows: int) 
                 begun = time.process_time()
                 found = score(name, table.x, allowed, seed)
                 spent = time.process_time() - begun
-                line = {"kind": kind, "n": rows, "engine": name, "seed": seed, "cpu_s": spent}
-                _append(out / f"{name}.csv", line | measures(found, table.truth, allowed))
+                line: dict[str, object] = {
+                    "kind": kind,
+                    "n": rows,
+                    "engine": name,
+                    "seed": seed,
+                    "cpu_s": spent,
+                }
+                _append(out / f"{name}.csv", {**line, **measures(found, table.truth, allowed)})
 
 
 def _append(path: Path, line: dict[str, object]) -> None:

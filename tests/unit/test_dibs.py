@@ -100,3 +100,11 @@ def test_the_gradients_are_the_librarys_own() -> None:
     ours = model.constraint_gumbel(z[0], eps, 20.0)
     theirs = JointDiBS.constraint_gumbel(model, z[0], eps, 20.0)
     assert float(ours) == pytest.approx(float(theirs), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_hooked_dibs_is_five_times_faster_than_the_library_as_it_comes() -> None:
+    from tests.benchmarks import dibs_speed
+
+    slow, fast, times = dibs_speed.ratio(30)
+    assert times >= 5, f"CPU-s a thousand steps: stock {slow:.1f}, hooked {fast:.1f}"
