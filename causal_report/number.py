@@ -98,6 +98,11 @@ def level(value: float) -> str:
     return f"{value:.4g}".replace("e-0", "e-").replace("-", MINUS) if abs(value) < 1e4 else f"{value:,.0f}"
 
 
+def key(value: float | None) -> str:
+    """What a column is sorted by: more digits than are shown, none where there is no number."""
+    return "" if value is None else f"{value:.6g}"
+
+
 def _prefixed(value: float | None, unit: str, prefixes: tuple[tuple[float, str], ...]) -> str:
     if value is None or not math.isfinite(value):
         return "–"

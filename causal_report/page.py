@@ -70,8 +70,10 @@ def render(findings: Findings) -> str:
 
 
 def _shown(findings: Findings, section: str) -> bool:
-    part = getattr(findings, section, None)
-    return section not in OPTIONAL or (part is not None and not part.reason)
+    if section not in OPTIONAL:
+        return True
+    part = getattr(findings, section)
+    return part is not None and not getattr(part, "reason", "")
 
 
 def _figures(f: Findings) -> SimpleNamespace:

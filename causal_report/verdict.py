@@ -40,10 +40,9 @@ def conclude(
     agreement: Sequence[Agreement],
     provenance: Provenance,
 ) -> Verdict:
-    """Sentences and warnings in the language of *text*.
+    """Sentences and warnings in the language of *text*, from what each part of the analysis found.
 
-    Args:
-        answers: the first sentence of every further part, in the page's order.
+    *answers* are the first sentences of the further parts, in the page's order.
     """
 
     def say(key: str, **values: object) -> Sentence:

@@ -6,22 +6,23 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from causal_report.findings.advice import Advice
-from causal_report.findings.concurrency import Concurrency
 from causal_report.findings.discovery import Edge, EngineRun, Graph, Group, Node
 from causal_report.findings.effects import Effect, Question1
-from causal_report.findings.heterogeneity import Heterogeneity
-from causal_report.findings.keeping import Keeping
-from causal_report.findings.mediation import Mediation
 from causal_report.findings.metering import Agreement, Metering
-from causal_report.findings.modes import Modes
-from causal_report.findings.quality import Quality
-from causal_report.findings.recipe import Recipe
 from causal_report.findings.sentence import Sentence
-from causal_report.findings.tradeoff import Tradeoff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from causal_report.findings.advice import Advice
+    from causal_report.findings.concurrency import Concurrency
+    from causal_report.findings.heterogeneity import Heterogeneity
+    from causal_report.findings.keeping import Keeping
+    from causal_report.findings.mediation import Mediation
+    from causal_report.findings.modes import Modes
+    from causal_report.findings.quality import Quality
+    from causal_report.findings.recipe import Recipe
+    from causal_report.findings.tradeoff import Tradeoff
 
 __all__ = ["Agreement", "Edge", "Effect", "EngineRun", "Graph", "Group", "Metering", "Node", "Sentence"]
 SCHEMA_VERSION = 2
