@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from causal_report.findings import Flag
+from causal_report.quality.account import account
 from causal_report.quality.checks import EXCLUDING
 from causal_report.quality.examination import examine
 from causal_report.quality.view import see
@@ -15,10 +16,17 @@ from causal_report.quality.view import see
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from causal_report.findings.quality import Quality
     from causal_report.sources.source import Source
     from causal_report.table import Table
+    from causal_report.text import Text
 
-__all__ = ["EXCLUDING", "check", "usable"]
+__all__ = ["check", "findings", "usable"]
+
+
+def findings(flags: Sequence[Flag], table: Table, text: Text) -> Quality:
+    """What the page and report.json say of *flags* on *table*."""
+    return account(flags, table, text)
 
 
 def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tuple[Flag, ...]:
@@ -56,9 +64,3 @@ def usable(table: Table, flags: Sequence[Flag]) -> pd.Series[bool]:
     keep = np.ones(len(frame), bool)
     keep[maybe[np.asarray(gone, dtype=bool)]] = False
     return pd.Series(keep, index=frame.index, dtype=bool)
-
-
-def findings(flags, table, text):
-    from causal_report.findings.quality import Quality
-
-    return Quality()

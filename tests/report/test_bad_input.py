@@ -256,7 +256,7 @@ def test_a_fault_of_the_program_is_not_taken_for_a_written_page(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("causal_report.analyse", broken)
+    monkeypatch.setattr("causal_report.analysis.analyse", broken)
     assert _run(tmp_path, _published())[0] == FAULT
     assert "RuntimeError: planted" in capsys.readouterr().err
 

@@ -51,10 +51,10 @@ def test_every_table_and_figure_with_joules_is_marked(simulated: tuple[dict[str,
     _, page = simulated
     mark = '<span class="simulated">'
     captions = re.findall(r"<figcaption>.*?</figcaption>", page, flags=re.DOTALL)
-    assert len(captions) == 8
+    assert len(captions) == 11
     assert all(mark in caption for caption in captions)
     tables = dict(re.findall(r'<table class="sortable" id="([\w-]+)">\s*<caption>(.*?)</caption>', page))
-    for name in ("effects-table", "evidence", "agreement-table", "agreement-evidence", "net", "states"):
+    for name in ("effects-table", "discovery-1-evidence", "advice-table", "agreement-table", "agreement-evidence", "net", "states"):
         assert mark in tables[name], name
 
 

@@ -85,7 +85,7 @@ def test_the_golden_truth_is_on_the_page(golden: Path) -> None:
     assert epochs["q"] < 0.001
     for factor in ("design_batch_size", "design_learning_rate"):
         assert effects["total_energy_joules", factor]["q"] > 0.05
-    assert found["data"]["flags"][0]["experiment_id"] == "examples_mnist_010"
+    assert found["quality"]["flagged"][0]["experiment_id"] == "examples_mnist_010"
     page = (golden / "report.html").read_text(encoding="utf-8")
     assert "examples_mnist_010" in page
     assert "Doubling epochs raises energy" in page
@@ -96,7 +96,8 @@ def test_the_page_is_well_formed_and_named(golden: Path) -> None:
     assert outline.wrong == []
     assert outline.open == []
     assert len(outline.ids) == len(set(outline.ids))
-    sections = {"verdict", "data", "effects", "graph", "agreement", "provenance"}
+    sections = {"verdict", "data", "quality", "effects", "question1", "tradeoff", "mediation", "discovery"}
+    sections |= {"advice", "agreement", "meters", "provenance"}
     assert sections <= set(outline.ids)
     tags = [tag for tag, _ in outline.tags]
     assert tags.count("table") == tags.count("caption")
@@ -106,7 +107,7 @@ def test_the_page_is_well_formed_and_named(golden: Path) -> None:
 def test_every_figure_has_a_title_and_a_description(golden: Path) -> None:
     page = (golden / "report.html").read_text(encoding="utf-8")
     figures = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", page, flags=re.DOTALL)
-    assert len(figures) == 5
+    assert len(figures) == 8
     for figure in figures:
         title, description = (
             re.search(rf"<{tag} id=[^>]*>(.+?)</{tag}>", figure) for tag in ("title", "desc")
@@ -253,11 +254,12 @@ def test_all_three_engines_stand_side_by_side(tmp_path: Path) -> None:
     session = tables.write(tmp_path / "made", tables.rows(56))
     assert main([str(session)]) == 0
     found = _json(session)
-    dibs = next(run for run in found["graph"]["engines"] if run["name"] == "dibs")
+    group = found["groups"]["examples"]
+    dibs = next(run for run in group["graphs"]["all"]["engines"] if run["name"] == "dibs")
     assert dibs["ran"], dibs["reason"]
     assert dibs["settings"]["seeds"] >= 2
-    edges = {(e["parent"], e["child"]): e for e in found["graph"]["edges"]}
-    true = edges["design_epochs", "total_energy_joules"]
-    assert (true["verdict"], true["dibs"] > 0.8, true["exact"] > 0.8) == ("supported", True, True)
-    assert not any(child.startswith("design_") for _, child in edges)
+    edges = {(e["cause"], e["effect"]): e for e in group["edges"]}
+    true = edges["hyperparam_epochs", "total_energy_joules"]
+    assert (true["verdict"], true["dibs"] > 0.8, true["exact"] > 0.8) == ("validated", True, True)
+    assert not any(effect.startswith("hyperparam_") for _, effect in edges)
     jsonschema.validate(found, contract.schema())

@@ -96,7 +96,14 @@ def test_a_larger_response_is_drawn_higher_and_each_model_has_its_shape() -> Non
         Point(experiment_id=f"r{i}", model="ab"[i % 2], x=i + 1.0, y=10.0 ** (i + 1)) for i in range(4)
     )
     dose = Dose(
-        factor="f", factor_label="f", outcome="e", outcome_label="energy", unit="J", log_x=True, points=points
+        factor="f",
+        factor_label="f",
+        outcome="e",
+        outcome_label="energy",
+        unit="J",
+        log_x=True,
+        of=4,
+        points=points,
     )
     drawn = scatter.scatter(dose)
     assert drawn is not None

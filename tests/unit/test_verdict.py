@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from causal_report import analyse, quality, table
+from causal_report import quality, table
+from causal_report.analysis import analyse
+from causal_report.options import Options
 from causal_report.text import Text
 from tests.report import tables
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def _findings(frame: pd.DataFrame, *, keep_flagged: bool = False) -> Findings:
-    return analyse([tables.source(frame)], Text("en"), engine="exact", keep_flagged=keep_flagged)
+    options = Options(engine="exact", keep_flagged=keep_flagged)
+    return analyse([tables.source(frame)], Text("en"), options)
 
 
 def _flags(frame: pd.DataFrame, *, keep_flagged: bool = False, cpus: int = 8) -> list[Flag]:
