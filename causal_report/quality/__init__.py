@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from causal_report.findings import Flag
+from causal_report.quality.account import account
 from causal_report.quality.checks import EXCLUDING
 from causal_report.quality.examination import examine
 from causal_report.quality.view import see
@@ -15,10 +16,17 @@ from causal_report.quality.view import see
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from causal_report.findings.quality import Quality
     from causal_report.sources.source import Source
     from causal_report.table import Table
+    from causal_report.text import Text
 
-__all__ = ["check", "usable"]
+__all__ = ["check", "findings", "usable"]
+
+
+def findings(flags: Sequence[Flag], table: Table, text: Text) -> Quality:
+    """What the page and report.json say of *flags* on *table*."""
+    return account(flags, table, text)
 
 
 def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tuple[Flag, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from causal_report.quality.view import Codes, Mask, Vector, View
 
-REFERENCES = 400
+REFERENCES = 200
 """Runs of a large cell that others are compared with, drawn once with a fixed seed."""
 CHUNK = 20_000
+"""Rows worked on at once, so that memory stays bounded."""
 STRETCH, STRETCH_LEAST = 8, 2
 """One eighth of a cell's runs before and after a run, and at least two, are its own stretch of time."""
 UNLIKE = 1.0
-"""Distance of one hyperparameter handed over in one run and not in the other: the whole range of its values."""
+"""Distance where only one of two runs was handed a hyperparameter: the whole range of its values."""
 HALF = 1.349
 """Length of the shortest half of a normal sample in standard deviations (Rousseeuw and Leroy 1988)."""
 
@@ -69,61 +70,53 @@ def spread(values: Vector, floor: float) -> float:
     return max(floor, float((known[half:] - known[: len(known) - half]).min()) / HALF)
 
 
-def neighbours(view: View, rows: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """For each cell its rows and, shape (rows, k), positions of the most comparable others, -1 for none.
+def neighbours(view: View) -> NDArray[np.intp]:
+    """Positions of the most comparable others of each row, shape (n, k), -1 where there is none.
 
-    Runs of the same stretch of time are not asked: what went wrong there went wrong with all of them.
+    Comparable are runs of the same model and mode with the same hyperparameters handed over, nearest
+    in their ranks. Runs of the same stretch of time are not asked: what went wrong there went wrong
+    with all of them.
     """
     most = int(limit("comparable"))
-    for at in cells(view.cell, rows):
-        if len(at) < limit("least"):
+    near = np.full((view.n, most), -1, dtype=np.intp)
+    for some in cells(view.cell, view.success):
+        if len(some) < limit("least"):
             continue
-        at = at[np.argsort(view.when[at], kind="stable")]
-        doses, known = _coordinates(view, at)
+        at = some[np.argsort(view.when[some], kind="stable")]
+        places = _coordinates(view, at)
         pool = np.arange(len(at))
         if len(at) > REFERENCES:
             pool = np.sort(np.random.default_rng(len(at)).choice(len(at), REFERENCES, replace=False))
-        found = [
-            _nearest(doses, known, np.arange(start, min(start + CHUNK, len(at))), pool, most)
-            for start in range(0, len(at), CHUNK)
-        ]
-        near = np.concatenate(found)
-        yield at, np.where(near >= 0, at[near], -1)
+        for start in range(0, len(at), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(at)))
+            found = _nearest(places, rows, pool, most)
+            near[at[rows], : found.shape[1]] = np.where(found >= 0, at[found], -1)
+    return near
 
 
-def _coordinates(view: View, at: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Doses as ranks from 0 to 1 and what was handed over, shape (rows, settings)."""
-    doses, known = [], []
+def _coordinates(view: View, at: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Where each run stands: what was handed over, and its rank from 0 to 1; shape (rows, places)."""
+    places: list[NDArray[np.floating[Any]]] = [np.zeros(len(at))]
     for setting in view.settings:
         passed = setting.passed[at]
         if not passed.any():
             continue
-        ranks = pd.Series(np.where(passed, setting.dose[at], np.nan)).rank(pct=True).fillna(0.0)
-        doses.append(np.zeros(len(at)) if setting.label_only else ranks.to_numpy())
-        known.append(passed)
+        places.append(UNLIKE * passed)
+        if not setting.label_only:
+            ranks = pd.Series(np.where(passed, setting.dose[at], np.nan)).rank(pct=True)
+            places.append(ranks.fillna(0.0).to_numpy())
     partners = view.partner[at]
-    if (partners != partners[0]).any():
-        for partner in np.unique(partners):
-            doses.append(np.zeros(len(at)))
-            known.append(partners == partner)
-    if not doses:
-        return np.zeros((len(at), 1), np.float32), np.zeros((len(at), 1), np.float32)
-    return np.column_stack(doses).astype(np.float32), np.column_stack(known).astype(np.float32)
+    places += [UNLIKE * (partners == partner) for partner in np.unique(partners)[1:]]
+    return np.column_stack(places).astype(np.float64)
 
 
 def _nearest(
-    doses: NDArray[np.float32],
-    known: NDArray[np.float32],
-    rows: NDArray[np.intp],
-    pool: NDArray[np.intp],
-    most: int,
+    places: NDArray[np.float64], rows: NDArray[np.intp], pool: NDArray[np.intp], most: int
 ) -> NDArray[np.intp]:
-    distance = np.zeros((len(rows), len(pool)), np.float32)
-    for column in range(doses.shape[1]):
-        mine, theirs = known[rows, column, None], known[pool, column]
-        distance += UNLIKE * (mine != theirs)
-        distance += np.abs(doses[rows, column, None] - doses[pool, column]) * mine * theirs
-    width = max(STRETCH_LEAST, len(doses) // STRETCH)
+    from scipy.spatial.distance import cdist
+
+    distance = cdist(places[rows], places[pool], "cityblock")
+    width = max(STRETCH_LEAST, len(places) // STRETCH)
     distance[np.abs(rows[:, None] - pool) <= width] = np.inf
     count = min(most, len(pool))
     nearest = np.argpartition(distance, count - 1, axis=1)[:, :count]
@@ -138,13 +131,21 @@ def quantile_of(values: NDArray[np.float64], share: float) -> Vector:
     rows, place = np.arange(len(values)), share * last
     low = place.astype(np.intp)
     high = np.minimum(low + 1, last)
-    return ordered[rows, low] + (place - low) * (ordered[rows, high] - ordered[rows, low])
+    found: Vector = ordered[rows, low] + (place - low) * (ordered[rows, high] - ordered[rows, low])
+    return found
 
 
-def level(view: View, values: Vector, rows: Mask, floor: float, share: float = 0.5) -> Level:
-    """How far each of *rows* is from its comparable runs' *share* quantile in *values*."""
-    usual, scale = np.full(view.n, np.nan), np.full(view.n, floor)
-    for at, near in neighbours(view, rows & np.isfinite(values)):
-        usual[at] = quantile_of(np.where(near >= 0, values[near], np.nan), share)
-        scale[at] = spread(values[at] - usual[at], floor)
-    return Level(usual=usual, off=values - usual, spread=scale)
+def level(
+    view: View, near: NDArray[np.intp], values: Vector, rows: Mask, floor: float, share: float = 0.5
+) -> Level:
+    """How far *values* are from the *share* quantile of comparable runs among *rows*."""
+    known = np.where(rows & np.isfinite(values), values, np.nan)
+    usual = np.full(view.n, np.nan)
+    for start in range(0, view.n, CHUNK):
+        some = near[start : start + CHUNK]
+        usual[start : start + CHUNK] = quantile_of(np.where(some >= 0, known[some], np.nan), share)
+    off = values - usual
+    scale = np.full(view.n, floor)
+    for at in cells(view.cell, rows & np.isfinite(off)):
+        scale[at] = spread(off[at], floor)
+    return Level(usual=usual, off=off, spread=scale)

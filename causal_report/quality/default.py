@@ -1,4 +1,4 @@
-"""Recorded values that were never handed over: does the default hold, and does handing over change anything?"""
+"""Values recorded but never handed over: does the default hold, does handing over change anything?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from causal_report.quality.comparable import cells
 from causal_report.quality.hit import hits
 from causal_report.quality.thresholds import limit
-from causal_report.table import LOGGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from causal_report.quality.view import Mask, Setting, Vector, View
 
 PRIOR_SD = 1.0
-"""Doubt about each coefficient before the data, in units of the outcome: keeps what cannot be told apart open."""
+"""Doubt about each coefficient before the data, as the outcome: what cannot be told apart stays open."""
 LEAST_NOISE = {"log": 0.01, "metric": 0.1}
 MOST = 4000
 """Runs of one model that are enough to tell a default."""
@@ -60,23 +59,29 @@ class Step:
 
 
 def steps(view: View, rows: Mask, outcome: str = "duration") -> Iterator[Step]:
-    """A step for each model and hyperparameter handed over in some of *rows* and not in others."""
+    """A step for each model and hyperparameter handed over in some of *rows* and not in others.
+
+    First over the model's runs alone, then over all of them.
+    """
     y = view.log_s if outcome == "duration" else view.column(outcome)
     unsure = np.zeros(view.n, bool)
     for setting in view.settings:
         unsure |= setting.unsure & ~_varied(view, setting)
-    for at in cells(view.model, rows & np.isfinite(y) & ~unsure):
-        if len(at) < 2 * limit("least"):
-            continue
-        if len(at) > MOST:
-            at = np.sort(np.random.default_rng(len(at)).choice(at, MOST, replace=False))
-        z = y[at]
-        if outcome != "duration":
-            scale = float(np.std(z))
-            if scale <= 0:
+    for every in cells(view.model, rows & np.isfinite(y) & ~unsure):
+        alone = every[view.alone[every]]  # an unknown load beside a run only adds noise
+        for some in [alone] if len(alone) == len(every) else [alone, every]:
+            if len(some) < 2 * limit("least"):
                 continue
-            z = (z - z.mean()) / scale
-        yield from _steps(view, at, z - np.median(z), outcome)
+            at = some
+            if len(at) > MOST:
+                at = np.sort(np.random.default_rng(len(at)).choice(at, MOST, replace=False))
+            z = y[at]
+            if outcome != "duration":
+                scale = float(np.std(z))
+                if scale <= 0:
+                    continue
+                z = (z - z.mean()) / scale
+            yield from _steps(view, at, z - np.median(z), outcome)
 
 
 def _varied(view: View, setting: Setting) -> Mask:
@@ -93,9 +98,10 @@ def _steps(view: View, at: NDArray[np.intp], y: Vector, outcome: str) -> Iterato
     if not asked:
         return
     columns, names = [np.ones(len(at))], [("one", "", 1.0, 0.0)]
-    for cell in np.unique(view.cell[at])[1:]:
-        columns.append((view.cell[at] == cell).astype(float))
-        names.append(("cell", "", 1.0, 0.0))
+    beside = np.column_stack([view.cell[at], view.partner[at]])
+    for kind in np.unique(beside, axis=0)[1:]:
+        columns.append((beside == kind).all(axis=1).astype(float))
+        names.append(("beside", "", 1.0, 0.0))
     for setting in view.settings:
         passed = setting.passed[at]
         if passed.any() and not setting.label_only:
@@ -106,7 +112,7 @@ def _steps(view: View, at: NDArray[np.intp], y: Vector, outcome: str) -> Iterato
                     np.where(passed, (np.where(passed, setting.dose[at], middle) - middle) / reach, 0.0)
                 )
                 names.append(("dose", setting.name, reach, middle))
-        if setting in asked:
+        if passed.any() and not passed.all():
             columns.append((~passed).astype(float))
             names.append(("step", setting.name, 1.0, 0.0))
     x = np.column_stack(columns)
@@ -132,18 +138,16 @@ def _steps(view: View, at: NDArray[np.intp], y: Vector, outcome: str) -> Iterato
 
 
 def _posterior(x: NDArray[np.float64], y: Vector, least: float) -> tuple[Vector, NDArray[np.float64]]:
-    """Coefficients and their covariance under a weak prior, residuals beyond reason weighed down (Huber)."""
+    """Coefficients and their covariance under a weak prior, noise from what is left over."""
     prior = np.eye(x.shape[1]) / PRIOR_SD**2
     prior[0, 0] = 1e-6
-    noise, weight = max(least, float(np.std(y)) / 2), np.ones(len(y))
-    for _ in range(20):
-        precision = (x * weight[:, None]).T @ x / noise**2 + prior
-        cov = np.linalg.inv(precision)
-        beta = cov @ (x.T @ (weight * y)) / noise**2
-        left = np.abs(y - x @ beta)
-        spare = max(len(y) - int(np.linalg.matrix_rank(x)), 1)
-        noise = max(least, 1.4826 * float(np.median(left)) * float(np.sqrt(len(y) / spare)))
-        weight = np.minimum(1.0, 2.0 * noise / np.maximum(left, 1e-12))
+    noise = max(least, float(np.std(y)) / 2)
+    for _ in range(5):
+        cov = np.asarray(np.linalg.inv(x.T @ x / noise**2 + prior), dtype=np.float64)
+        beta = cov @ (x.T @ y) / noise**2
+        left = y - x @ beta
+        used = float(((x @ cov) * x).sum()) / noise**2
+        noise = max(least, float(np.sqrt(left @ left / max(len(y) - used, 1.0))))
     return beta, cov
 
 
@@ -188,20 +192,23 @@ def _left(view: View, step: Step, work: Level) -> Mask:
     return out
 
 
-def _said(step: Step, value: float, gap: float):  # type: ignore[no-untyped-def]
+def _said(step: Step, value: float, gap: float) -> Callable[[int], str]:
     name = step.setting.name.replace("_", " ")
     if step.outcome == "duration":
         what = f"take {np.expm1(gap):+.0%} time against the runs that were given it"
     else:
-        what = f"are {gap:+.1f} SD in {step.outcome.removeprefix('perf_').replace('_', ' ')} from the runs that were given it"
+        metric = step.outcome.removeprefix("perf_").replace("_", " ")
+        what = f"are {gap:+.1f} SD in {metric} from the runs that were given it"
     guess = ""
     if step.dose and abs(step.dose) > 5 * step.dose_error and step.reach:
         dose = step.middle + step.step / step.dose
         implied = float(np.exp(min(dose, 30.0))) if step.setting.log else dose
         guess = f"; they behave like {name} {implied:.3g}"
-    return lambda at: (
-        f"{name} is recorded as {value:g} but was not handed over, and runs of this model without it {what}{guess}"
+    said = (
+        f"{name} is recorded as {value:g} but was not handed over, and runs of this model without it "
+        f"{what}{guess}"
     )
+    return lambda _: said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +224,7 @@ class Treatment:
 
 def hidden(view: View, rows: Mask) -> tuple[Treatment, ...]:
     """Hyperparameters whose being handed over changes time, whatever the value."""
-    found = []
+    found: dict[tuple[int, str], Treatment] = {}
     for step in steps(view, rows):
         far = (
             abs(step.step) >= limit("contradiction")
@@ -227,16 +234,15 @@ def hidden(view: View, rows: Mask) -> tuple[Treatment, ...]:
         if not far or (not step.setting.label_only and values > abs(step.step) / 3):
             continue
         first = int(np.flatnonzero(view.model == step.model)[0])
-        found.append(
-            Treatment(
-                model=str(view.frame["model_id"].iloc[first]),
-                name=step.setting.name,
-                change=float(np.expm1(-step.step)),
-                n=step.n,
-                model_code=step.model,
-            )
+        one = Treatment(
+            model=str(view.frame["model_id"].iloc[first]),
+            name=step.setting.name,
+            change=float(np.expm1(-step.step)),
+            n=step.n,
+            model_code=step.model,
         )
-    return tuple(found)
+        found.setdefault((step.model, step.setting.name), one)
+    return tuple(found.values())
 
 
 def treated(view: View, found: tuple[Treatment, ...]) -> Iterator[Hit]:
@@ -244,26 +250,13 @@ def treated(view: View, found: tuple[Treatment, ...]) -> Iterator[Hit]:
     by_name = {setting.name: setting for setting in view.settings}
     for one in found:
         rows = by_name[one.name].passed & (view.model == one.model_code)
-        text = f"{one.name.replace('_', ' ')} was handed over, which changes the duration of this model by {one.change:+.0%} whatever its value"
-        yield from hits("hidden-treatment", rows, lambda at, text=text: text)
+        yield from hits("hidden-treatment", rows, _handed(one))
 
 
-def leverage(view: View, rows: Mask) -> Iterator[Hit]:
-    """Runs that carry much of the variation of a hyperparameter by themselves."""
-    for setting in view.settings:
-        if setting.label_only:
-            continue
-        dose = setting.dose if setting.name in LOGGED else setting.value
-        out, share = np.zeros(view.n, bool), np.zeros(view.n)
-        for at in cells(view.model, rows & np.isfinite(dose)):
-            square = (dose[at] - dose[at].mean()) ** 2
-            total = float(square.sum())
-            if len(at) >= limit("least") and total > 0:
-                share[at] = square / total
-                out[at] = share[at] > limit("leverage")
-        yield from hits("leverage", out, _carried(setting, share))
-
-
-def _carried(setting: Setting, share: Vector):  # type: ignore[no-untyped-def]
-    name = setting.name.replace("_", " ")
-    return lambda at: f"{name} {setting.value[at]:g} carries {share[at]:.0%} of this model's variation of it"
+def _handed(one: Treatment) -> Callable[[int], str]:
+    name = one.name.replace("_", " ")
+    said = (
+        f"{name} was handed over, which changes the duration of this model by {one.change:+.0%} "
+        "whatever its value"
+    )
+    return lambda _: said

@@ -13,7 +13,7 @@ from causal_report.quality.thresholds import limit
 from causal_report.quality.view import positive_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from causal_report.quality.hit import Hit
     from causal_report.quality.view import Mask, Vector, View
@@ -62,7 +62,7 @@ def bias(view: View, rows: Mask) -> Iterator[Hit]:
     yield from hits("energy-bias", out, _say(view, off, np.zeros(view.n), np.zeros(view.n, bool)))
 
 
-def _say(view: View, off: Vector, usual: Vector, told: Mask):  # type: ignore[no-untyped-def]
+def _say(view: View, off: Vector, usual: Vector, told: Mask) -> Callable[[int], str]:
     joules, watts = view.column("energy_gpu_total_joules"), view.column("energy_gpu_avg_watts")
 
     def say(at: int) -> str:
@@ -132,5 +132,5 @@ def impossible(view: View) -> Iterator[Hit]:
     )
 
 
-def _value(name: str, values: Vector, why: str):  # type: ignore[no-untyped-def]
+def _value(name: str, values: Vector, why: str) -> Callable[[int], str]:
     return lambda at: f"{name} is {values[at]:,.4g}: {why}"

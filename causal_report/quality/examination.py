@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report.quality import default, energy, identity, load, order, outcome, work
+from causal_report.quality import default, energy, identity, leverage, load, order, outcome, work
+from causal_report.quality.comparable import neighbours
 from causal_report.quality.hit import Hit, mask
 
 if TYPE_CHECKING:
@@ -22,16 +23,20 @@ NOTED = 2000
 def examine(view: View, sources: Sequence[Source]) -> list[Hit]:
     """Every hit on every row, in row order."""
     found: list[Hit] = list(outcome.failed(view))
-    clock = order.timeline(view)
+    twins = identity.twins(view)
+    doubted = np.zeros(view.n, bool)
+    doubted[[at for group in twins for at in group]] = True
+    clock = order.timeline(view, doubted)
     cpus = {source.name: float(source.facts.get("host", {}).get("cpus") or 0.0) for source in sources}
     found += [*load.before(view, cpus), *load.shared(view)]
     found += [*energy.impossible(view), *energy.parts(view)]
-    found += [*identity.repeated(view, clock), *order.overlap(view, clock)]
+    found += [*identity.repeated(view, clock, twins), *order.overlap(view, clock)]
     found += identity.borrowed(view, ~mask(found, view.n))
     found += energy.mismatch(view, ~mask(found, view.n))
-    found += load.foreign(view, view.success & ~mask(found, view.n, *OTHERS_ENERGY))
+    near = neighbours(view)
+    found += load.foreign(view, near, view.success & ~mask(found, view.n, *OTHERS_ENERGY))
     good = _good(view, found)
-    mode, alone = work.expected(view, view.success, good), work.alone(view, view.success, good)
+    mode, alone = work.expected(view, near, view.success, good), work.alone(view, near, view.success, good)
     found += outcome.false_success(view, mode, alone)
     found += outcome.without_metric(view)
     found += outcome.impossible_metric(view)
@@ -65,7 +70,7 @@ def _notes(view: View, found: list[Hit]) -> list[Hit]:
         energy.absent(view),
         energy.bias(view, good),
         identity.reused(view),
-        default.leverage(view, good),
+        leverage.leverage(view, good),
         default.treated(view, default.hidden(view, good)),
     ]
     return [hit for note in notes for hit in list(note)[:NOTED]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from causal_report.quality.comparable import HALF, cells, spread
+from causal_report.quality.comparable import cells
 from causal_report.quality.hit import Hit, hits
 from causal_report.quality.thresholds import limit
 from causal_report.quality.view import positive_log
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from causal_report.quality.order import Timeline
-    from causal_report.quality.view import Mask, View
+    from causal_report.quality.view import Codes, Mask, Vector, View
 
 MEASURED = (
     "energy_cpu_pkg_joules",
@@ -29,7 +29,7 @@ MEASURED = (
 )
 ENERGIES = ("energy_cpu_total_joules", "energy_gpu_total_joules")
 SAME_WAY = 0.9
-"""Share of the pairs that can be told apart in which the later row is the copy, above which it is taken so in all."""
+"""Share of later copies among the pairs that can be told apart, above which it is taken so in all."""
 LARGEST = 20
 """Rows of one id beyond which the id says nothing."""
 
@@ -49,7 +49,7 @@ def twins(view: View) -> list[list[int]]:
         able = np.flatnonzero(~own & (one > 0) & (two > 0) & (one != np.round(one)) & (two != np.round(two)))
         pairs = pd.DataFrame({"one": one[able], "two": two[able]})
         again = pairs[pairs.duplicated(keep=False).to_numpy()]
-        for _, rows in again.groupby(["one", "two"]).groups.items():
+        for rows in again.groupby(["one", "two"]).groups.values():
             _join(groups, able[np.asarray(rows)].tolist())
     unique = {id(group): group for group in groups.values()}
     return sorted(sorted(group, key=lambda at: (view.when[at], at)) for group in unique.values())
@@ -61,9 +61,8 @@ def _join(groups: dict[int, set[int]], rows: list[int]) -> None:
         groups[row] = merged
 
 
-def repeated(view: View, found: Timeline) -> Iterator[Hit]:
-    """The copies among rows with the same measurements; all of them where nothing tells which is the copy."""
-    groups = twins(view)
+def repeated(view: View, found: Timeline, groups: list[list[int]]) -> Iterator[Hit]:
+    """The copies among *groups* of twins; all of a group where nothing tells which is the copy."""
     odd = _odd(view, found, groups)
     first = [_original(view, odd, group) for group in groups]
     told = [(group, one) for group, one in zip(groups, first, strict=True) if one is not None]
@@ -127,7 +126,7 @@ def _original(view: View, odd_of: dict[int, float], group: list[int]) -> tuple[i
 def borrowed(view: View, rows: Mask) -> Iterator[Hit]:
     """Runs whose energy fits the duration of another run with their id better than their own.
 
-    Asked of whole stretches of runs: over four or more, power from their own durations scatters
+    Asked of whole stretches of runs: over six or more, power from their own durations scatters
     several times as much as power from the durations of the runs that share their ids.
     """
     chosen = np.flatnonzero(rows & np.isfinite(view.log_s))
@@ -142,43 +141,54 @@ def borrowed(view: View, rows: Mask) -> Iterator[Hit]:
     pairs = pairs[pairs["at"] != pairs["at_other"]]
     stretch = _stretches(view)
     pairs["mine"], pairs["theirs"] = stretch[pairs["at"]], stretch[pairs["at_other"]]
-    for (_, _), block in pairs.groupby(["mine", "theirs"]):
-        at, other = block["at"].to_numpy(), block["at_other"].to_numpy()
+    for _, block in pairs.groupby(["mine", "theirs"]):
         for name in ENERGIES:
-            joules = positive_log(view.column(name))[at]
-            if len(at) < 4 or not np.isfinite(joules).all():
+            joules = positive_log(view.column(name))
+            one = block[np.isfinite(joules[block["at"]])]
+            at, other = one["at"].to_numpy(), one["at_other"].to_numpy()
+            if len(at) < FEWEST:
                 continue
-            own, with_other = joules - view.log_s[at], joules - view.log_s[other]
-            if _scatter(own) > max(limit("sum-spread") * _scatter(with_other), 0.002):
+            own, with_other = joules[at] - view.log_s[at], joules[at] - view.log_s[other]
+            size = _scatter(with_other)
+            if _scatter(own) > max(limit("sum-spread") * size, LEAST_SCATTER):
+                fit = np.abs(with_other - np.median(with_other)) <= limit("z") * size
                 yield from (
-                    Hit(
-                        int(i),
-                        "energy-of-another",
-                        f"its energy fits the {view.seconds[j]:,.0f} s of {_name(view, int(j))}, not its own {view.seconds[i]:,.0f} s, and so do those of {len(at) - 1} runs around it",
-                    )
-                    for i, j in zip(at, other, strict=True)
+                    Hit(int(i), "energy-of-another", _fits(view, int(i), int(j), int(fit.sum()) - 1))
+                    for i, j in zip(at[fit], other[fit], strict=True)
                 )
                 break
 
 
-def _scatter(values) -> float:  # type: ignore[no-untyped-def]
-    return max(float(np.std(values)), 1e-9)
+FEWEST = 6
+"""Runs whose energies must fit others' durations before it is no accident."""
+LEAST_SCATTER, ROUNDING = 0.002, 1e-4
+"""Scatter of log power that runs of equal power have anyway, and that no power is without."""
+BREAK_S = 2 * 3600.0
+"""A pause after which another stretch of runs begins."""
 
 
-def _stretches(view: View):  # type: ignore[no-untyped-def]
-    """Number of each run's stretch: model, mode and session without a long break."""
+def _fits(view: View, at: int, other: int, around: int) -> str:
+    return (
+        f"its energy fits the {view.seconds[other]:,.0f} s of {_name(view, other)}, not its own "
+        f"{view.seconds[at]:,.0f} s, and so do those of {around} runs around it"
+    )
+
+
+def _scatter(values: Vector) -> float:
+    """Distance from the median that three in four keep: some pairs may share an id by accident."""
+    return max(float(np.quantile(np.abs(values - np.median(values)), 0.75)), ROUNDING)
+
+
+def _stretches(view: View) -> Codes:
+    """Number of each run's stretch: model, mode, and its part of the session between long breaks."""
     out = np.full(view.n, -1, dtype=np.int64)
     number = 0
-    joint = view.cell * (int(view.session.max(initial=0)) + 1) + view.session
-    for at in cells(joint, np.isfinite(view.when)):
+    for at in cells(view.session, np.isfinite(view.when)):
         order = at[np.argsort(view.when[at], kind="stable")]
-        long = np.diff(view.when[order]) > BREAK_S + 2 * np.nan_to_num(view.seconds[order][1:])
+        long = np.diff(view.when[order]) > BREAK_S + np.nan_to_num(view.seconds[order][1:])
         out[order] = number + np.concatenate([[0], np.cumsum(long)])
         number = int(out[order].max()) + 1
-    return out
-
-
-BREAK_S = 2 * 3600.0
+    return np.where(out >= 0, out * (int(view.cell.max(initial=0)) + 1) + view.cell, -1)
 
 
 def reused(view: View) -> Iterator[Hit]:

@@ -11,7 +11,7 @@ from causal_report.quality.hit import hits
 from causal_report.quality.thresholds import limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FLOORS = {"cpu-power": 0.02, "gpu-power": 0.03, "gpu-use": 1.5}
 """Spreads below these are the meters' own."""
 OWN = 0.25
-"""Load only adds: a run's own level is the lower quartile of comparable runs, so most of them may be loaded."""
+"""Load only adds: a run's own level is the lower quartile of comparable runs; most may be loaded."""
 EDGE = 0.9
 """Share of a model's runs alone that are taken as its range."""
 SPREADING = 5
@@ -29,14 +29,14 @@ SPREADING = 5
 SHOWN = {"cpu-power": "CPU power", "gpu-power": "GPU power", "gpu-use": "GPU utilisation"}
 
 
-def foreign(view: View, rows: Mask) -> Iterator[Hit]:
+def foreign(view: View, near: NDArray[np.intp], rows: Mask) -> Iterator[Hit]:
     """Runs during which somebody else used the machine.
 
     A run alone is one by its own signals, or by CPU power somewhat high among such runs. A run with a
     background load is one by CPU power above its own background level among such runs.
     """
     found = {
-        name: level(view, x, rows & (view.alone | view.background), FLOORS[name], OWN)
+        name: level(view, near, x, rows & (view.alone | view.background), FLOORS[name], OWN)
         for name, x in view.signals.items()
     }
     loaded = _certain(view, rows & view.alone, found)
@@ -116,8 +116,7 @@ def _say(view: View, found: Mapping[str, Level], at: int, around: bool) -> str:
 def missing(view: View, rows: Mask, trusted: Mask, slower: Vector) -> Iterator[Hit]:
     """Runs said to have a background load that are like the model's runs alone.
 
-    Args:
-        slower: log duration above what the model needs alone for the same work, NaN where not known.
+    *slower* is log duration above what the model needs alone for the same work, NaN where not known.
     """
     edges = _edges(view, trusted & view.alone)
     asked = rows & view.background
@@ -195,7 +194,7 @@ def before(view: View, sources_cpus: Mapping[str, float]) -> Iterator[Hit]:
         yield from hits("load-before", rows, _before(load, cpus, usual))
 
 
-def _before(load: Vector, cpus: float, usual: float):  # type: ignore[no-untyped-def]
+def _before(load: Vector, cpus: float, usual: float) -> Callable[[int], str]:
     return lambda at: f"load {load[at]:.1f} on {cpus:g} cores before it began; usual here: {usual:.1f}"
 
 

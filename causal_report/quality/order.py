@@ -26,10 +26,10 @@ class Timeline:
     pause: Vector
 
 
-def timeline(view: View) -> Timeline:
+def timeline(view: View, doubted: Mask) -> Timeline:
     """Pauses, taking timestamps as ends or as beginnings of runs, whichever leaves fewer overlaps.
 
-    Where neither leaves few, the timestamps say nothing of either.
+    Where neither leaves few among the rows that are not *doubted*, the timestamps say nothing of either.
     """
     nothing = Timeline(pause=np.full(view.n, np.nan))
     best, fewest = nothing, limit("overlap-share")
@@ -41,7 +41,7 @@ def timeline(view: View) -> Timeline:
             here = order[1:]
             pause[here] = gap - (view.seconds[here] if ends else view.seconds[order[:-1]])
             pause[here[gap == 0]] = np.nan
-        known = np.isfinite(pause)
+        known = np.isfinite(pause) & ~doubted
         share = float((pause[known] < -limit("overlap-s")).mean()) if known.any() else 1.0
         if share < fewest:
             best, fewest = Timeline(pause=pause), share
@@ -52,13 +52,13 @@ def overlap(view: View, found: Timeline) -> Iterator[Hit]:
     """Runs that would have begun before the one before them ended."""
     with np.errstate(invalid="ignore"):
         rows = found.pause < -limit("overlap-s")
-    yield from hits(
-        "overlap",
-        rows & ~view.frame.duplicated(["experiment_id", "timestamp"], keep=False).to_numpy(),
-        lambda at: (
-            f"lasted {view.seconds[at]:,.0f} s, but the run before it ended {view.seconds[at] + found.pause[at]:,.0f} s earlier"
-        ),
-    )
+    twice = view.frame.duplicated(["experiment_id", "timestamp"], keep=False).to_numpy()
+
+    def say(at: int) -> str:
+        had = view.seconds[at] + found.pause[at]
+        return f"lasted {view.seconds[at]:,.0f} s, but the run before it ended {had:,.0f} s earlier"
+
+    yield from hits("overlap", rows & ~twice, say)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ from causal_report.quality.hit import hits
 from causal_report.quality.thresholds import limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from causal_report.quality.comparable import Level
     from causal_report.quality.hit import Hit
-    from causal_report.quality.view import Mask, View
+    from causal_report.quality.view import Vector, View
 
 AROUND = 5
 """Runs of the model before, and as many after, that are asked for a metric."""
@@ -27,7 +27,7 @@ BEYOND = 1.5
 
 def failed(view: View) -> Iterator[Hit]:
     """Runs that say themselves that they failed."""
-    why = view.frame["error_message"] if "error_message" in view.frame else None
+    why = view.frame.get("error_message")
 
     def say(at: int) -> str:
         text = why.iloc[at] if why is not None else ""
@@ -94,6 +94,6 @@ def _rated(name: str) -> bool:
     return any(part in name for part in RATES)
 
 
-def _said(name: str, values, usual: float):  # type: ignore[no-untyped-def]
+def _said(name: str, values: Vector, usual: float) -> Callable[[int], str]:
     bare = name.removeprefix("perf_").replace("_", " ")
     return lambda at: f"{bare} is {values[at]:g}, elsewhere about {usual:g}"

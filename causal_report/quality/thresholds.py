@@ -39,7 +39,7 @@ TABLE: Mapping[str, Threshold] = {
         "the same where other evidence stands beside it",
         "Iglewicz and Hoaglin 1993, modified z-score",
     ),
-    "comparable": _row(9, "runs", "most comparable runs that give a level", "odd, outvotes four bad ones"),
+    "comparable": _row(11, "runs", "most comparable runs that give a level", "the quartile outvotes eight"),
     "least": _row(8, "runs", "fewest runs of a model and mode that can tell what is usual", "generator"),
     "cpu-power": _row(0.15, "log", "CPU power above the model's own", "generator; lessons 6: it doubled"),
     "gpu-power": _row(0.30, "log", "GPU power off the model's own", "generator: drifts with heat by 0.1"),

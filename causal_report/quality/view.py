@@ -211,4 +211,4 @@ def _nothing_changed(frame: pd.DataFrame) -> Mask:
     """Rows that say nothing was changed: whether their values were handed over, nobody knows."""
     if "hyperparams_passed" in frame or "num_mutated_params" not in frame:
         return np.zeros(len(frame), bool)
-    return numbers(frame, "num_mutated_params") == 0
+    return np.asarray(numbers(frame, "num_mutated_params") == 0)

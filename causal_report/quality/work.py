@@ -46,24 +46,24 @@ def columns(view: View, at: NDArray[np.intp], base: NDArray[np.intp]) -> NDArray
     return np.column_stack(found)
 
 
-def expected(view: View, rows: Mask, trusted: Mask) -> Level:
-    """Duration of *rows* against what their work explains in *trusted* rows of their model and mode, as logs."""
-    return _against(view, rows, trusted, view.cell)
+def expected(view: View, near: NDArray[np.intp], rows: Mask, trusted: Mask) -> Level:
+    """Duration of *rows* against what their work explains in *trusted* rows of model and mode, as logs."""
+    return _against(view, near, rows, trusted, view.cell)
 
 
-def alone(view: View, rows: Mask, trusted: Mask) -> Level:
+def alone(view: View, near: NDArray[np.intp], rows: Mask, trusted: Mask) -> Level:
     """The same against their model's trusted runs alone: a load beside it can only make a run slower."""
-    return _against(view, rows, trusted & view.alone, view.model)
+    return _against(view, near, rows, trusted & view.alone, view.model)
 
 
-def _against(view: View, rows: Mask, trusted: Mask, group: Codes) -> Level:
+def _against(view: View, near: NDArray[np.intp], rows: Mask, trusted: Mask, group: Codes) -> Level:
     usual, scale = np.full(view.n, np.nan), np.full(view.n, FLOOR)
-    near = level(view, view.log_s, trusted & np.isfinite(view.log_s), FLOOR)
+    like = level(view, near, view.log_s, trusted, FLOOR)
     for at in cells(group, (rows | trusted) & np.isfinite(view.log_s)):
-        base = at[np.isfinite(near.usual[at]) & trusted[at]]
+        base = at[np.isfinite(like.usual[at]) & trusted[at]]
         if len(base) < limit("least"):
             continue
-        slope, size = _robust(columns(view, base, base), view.log_s[base], near.off[base])
+        slope, size = _robust(columns(view, base, base), view.log_s[base], like.off[base])
         usual[at], scale[at] = columns(view, at, base) @ slope, size
     return Level(usual=usual, off=view.log_s - usual, spread=scale)
 
@@ -73,12 +73,12 @@ def _robust(x: NDArray[np.float64], y: Vector, off: Vector) -> tuple[Vector, flo
     fitted, size = y - off, COOLING[0]
     penalty = RIDGE * np.eye(x.shape[1])
     penalty[0, 0] = 0.0
-    slope = np.zeros(x.shape[1])
+    slope: Vector = np.zeros(x.shape[1])
     for turn in range(len(COOLING) + ROUNDS):
         u = np.clip((y - fitted) / (TUKEY * size), -1, 1)
         weight = (1 - u**2) ** 2
         gram = x.T @ (x * weight[:, None]) + penalty * max(float(weight.sum()), 1.0)
-        slope = np.linalg.lstsq(gram, x.T @ (weight * y), rcond=None)[0]
+        slope = np.asarray(np.linalg.lstsq(gram, x.T @ (weight * y), rcond=None)[0], dtype=np.float64)
         before, fitted = fitted, x @ slope
         size = spread(y - fitted, FLOOR) if turn + 1 >= len(COOLING) else max(COOLING[turn + 1], FLOOR)
         if turn > len(COOLING) and float(np.abs(fitted - before).max()) < FLOOR / 100:
