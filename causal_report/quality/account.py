@@ -38,7 +38,7 @@ def account(flags: Sequence[Flag], table: Table, text: Text) -> Quality:
     rows = [_row(key, list(group)) for key, group in groupby(flags, _key)]
     flagged = tuple(row for row in rows if any(check.name in EXCLUDING for check in row.checks))
     noted = tuple(row for row in rows if not any(check.name in EXCLUDING for check in row.checks))
-    counts = Counter(check.name for row in rows for check in row.checks)
+    counts = Counter(name for row in rows for name in {check.name for check in row.checks})
     return Quality(
         sentences=tuple(_sentences(flagged, noted, counts, table, text)),
         flagged=flagged,

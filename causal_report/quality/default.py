@@ -200,7 +200,7 @@ def _said(step: Step, value: float, gap: float) -> Callable[[int], str]:
         metric = step.outcome.removeprefix("perf_").replace("_", " ")
         what = f"are {gap:+.1f} SD in {metric} from the runs that were given it"
     guess = ""
-    if step.dose and abs(step.dose) > 5 * step.dose_error and step.reach:
+    if step.outcome == "duration" and abs(step.dose) > 5 * step.dose_error and step.reach:
         dose = step.middle + step.step / step.dose
         implied = float(np.exp(min(dose, 30.0))) if step.setting.log else dose
         guess = f"; they behave like {name} {implied:.3g}"
