@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NAMED = 4
 """So many edges are named in a sentence."""
+NOTABLE = 0.1
+"""Standardised coefficient from which an edge is named: Cohen's (1988) small correlation."""
 
 
 def group(
@@ -49,17 +51,17 @@ def group(
         if found
         else say("no_edge", repository=repository, n=n, engine=engine)
     ]
-    strong = sorted((e for e in edges if e.verdict == "validated"), key=_rank)
+    strong = (e for e in edges if e.verdict == "validated" and abs(e.ols or 0.0) >= NOTABLE)
     said += [
         say(
             "edge",
             cause=e.cause_label,
             effect=e.effect_label,
             slope=number.signed(e.ols, 2),
-            interval=number.span(e.lo, e.hi, lambda v: number.fixed(v, 2)),
+            interval=number.span(e.lo, e.hi, lambda v: number.signed(v, 2)),
             n=e.n,
         )
-        for e in strong[:NAMED]
+        for e in sorted(strong, key=_rank)[:NAMED]
     ]
     if split:
         said.append(

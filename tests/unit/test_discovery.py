@@ -75,6 +75,15 @@ def test_an_exact_combination_is_dropped() -> None:
     assert "exact combination" in _dropped(_prepared(frame))["GPU temperature, highest"]
 
 
+def test_an_exact_product_is_dropped_with_its_factors_named() -> None:
+    frame = tables.rows(60)
+    frame["energy_gpu_temp_avg_celsius"] = np.random.default_rng(1).uniform(30, 90, 60)
+    product = frame["energy_gpu_temp_avg_celsius"] * frame["energy_gpu_util_avg_percent"]
+    frame["energy_gpu_temp_max_celsius"] = product
+    why = _dropped(_prepared(frame))["GPU temperature, highest"]
+    assert why == "an exact product: GPU utilisation, mean × GPU temperature, mean"
+
+
 def test_columns_with_many_holes_are_dropped_and_holes_are_never_filled() -> None:
     frame = tables.rows(60)
     frame.loc[:29, "energy_gpu_util_avg_percent"] = np.nan
