@@ -31,6 +31,7 @@ def schema() -> dict[str, Any]:
     """JSON schema 2020-12; every key is required and no other is allowed."""
     definitions: dict[str, Any] = {}
     _type(findings.Findings, definitions)
+    del definitions[""]
     definitions["Findings"]["properties"]["schema_version"] = {"const": findings.SCHEMA_VERSION}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -61,6 +62,8 @@ def _type(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
+    if definitions.setdefault("", {}).setdefault(kind.__name__, kind) is not kind:
+        raise TypeError(f"two types of the findings are called {kind.__name__}")
     if kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # so that a type may hold itself
         names = {name: value for part in (findings, *PARTS) for name, value in vars(part).items()}

@@ -11,6 +11,7 @@ from causal_report.figures import (
     concurrency,
     decomposition,
     difference,
+    flagged,
     graph,
     heterogeneity,
     intervals,
@@ -89,6 +90,7 @@ def _figures(f: Findings) -> SimpleNamespace:
         modes=modes.ratios(f.modes.effects, 100 * rules.MARGIN),
         modes_slopes=modes.slopes(f.modes.interactions, main),
         question1=decomposition.decomposition(f.question1.parts),
+        quality=flagged.flagged(f.quality.days),
         recipe=recipe.coefficients(f.recipe) if f.recipe else None,
         tradeoff=pareto.planes(f.tradeoff.fronts, joules=bool(f.response.column)),
     )

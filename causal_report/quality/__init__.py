@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from causal_report.table import Table
     from causal_report.text import Text
 
-__all__ = ["check", "findings", "usable"]
+__all__ = ["EXCLUDING", "check", "findings", "usable"]
 
 
 def findings(flags: Sequence[Flag], table: Table, text: Text) -> Quality:

@@ -54,7 +54,15 @@ def test_every_table_and_figure_with_joules_is_marked(simulated: tuple[dict[str,
     assert len(captions) == 11
     assert all(mark in caption for caption in captions)
     tables = dict(re.findall(r'<table class="sortable" id="([\w-]+)">\s*<caption>(.*?)</caption>', page))
-    for name in ("effects-table", "discovery-1-evidence", "advice-table", "agreement-table", "agreement-evidence", "net", "states"):
+    for name in (
+        "effects-table",
+        "discovery-1-evidence",
+        "advice-table",
+        "agreement-table",
+        "agreement-evidence",
+        "net",
+        "states",
+    ):
         assert mark in tables[name], name
 
 

@@ -93,8 +93,9 @@ def test_a_failed_run_is_listed_and_enters_nothing_even_with_keep_flagged() -> N
     frame.loc[3, "training_success"] = False
     frame.loc[3, "error_message"] = "exit-code: 1"
     findings = _findings(frame, keep_flagged=True)
-    (flag,) = findings.data.flags
-    assert (flag.code, flag.evidence, flag.excluded) == ("failed", "exit-code: 1", True)
+    (flag,) = findings.quality.flagged
+    (check,) = flag.checks
+    assert (check.name, check.evidence, flag.excluded) == ("failed", "exit-code: 1", True)
     assert findings.data.used == 39
 
 
