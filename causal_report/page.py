@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from causal_report.findings import Findings
 
 SECTIONS = (
-    *("data", "quality", "effects", "question1", "tradeoff", "mediation", "discovery", "modes"),
-    *("concurrency", "heterogeneity", "advice", "recipe", "agreement", "meters", "provenance"),
+    *("data", "quality", "keeping", "effects", "question1", "tradeoff", "mediation", "discovery"),
+    *("modes", "concurrency", "heterogeneity", "advice", "recipe", "agreement", "meters", "provenance"),
 )
 """In the order of the page."""
 OPTIONAL = ("modes", "concurrency", "heterogeneity", "recipe")

@@ -50,6 +50,7 @@ CHECKS = (
         limits=("contradiction", "contradiction-metric", "contradiction-t"),
     ),
     Check(name="energy-missing", excludes=False),
+    Check(name="power-raised", excludes=False, limits=("raised", "z")),
     Check(name="energy-bias", excludes=False, limits=("mismatch", "least-s")),
     Check(name="id-reused", excludes=False),
     Check(name="leverage", excludes=False, limits=("leverage",)),

@@ -33,7 +33,9 @@ def foreign(view: View, near: NDArray[np.intp], rows: Mask) -> Iterator[Hit]:
     """Runs during which somebody else used the machine.
 
     A run alone is one by its own signals, or by CPU power somewhat high among such runs. A run with a
-    background load is one by CPU power above its own background level among such runs.
+    background load is one by CPU power above its own background level among such runs. CPU power that is
+    raised by less than a foreign training takes, with the GPU as usual, is a note: such a run did its own
+    work on a machine that drew more.
     """
     found = {
         name: level(view, near, x, rows & (view.alone | view.background), FLOORS[name], OWN)
@@ -52,24 +54,21 @@ def foreign(view: View, near: NDArray[np.intp], rows: Mask) -> Iterator[Hit]:
             loaded |= more & view.alone
         around &= ~_certain(view, rows & view.alone, found)
     yield from hits("foreign-load", loaded | around, lambda at: _say(view, found, at, bool(around[at])))
+    if "cpu-power" in found:
+        raised = rows & view.alone & ~loaded & _beyond(found["cpu-power"], limit("raised"), limit("z"))
+        yield from hits("power-raised", raised, lambda at: _say(view, found, at, False))
 
 
 def _certain(view: View, rows: Mask, found: Mapping[str, Level]) -> Mask:
     far = {name: _beyond(one, limit(name), limit("z")) for name, one in found.items()}
-    low = {name: _beyond(_turned(one), limit(name), limit("z")) for name, one in found.items()}
     none = np.zeros(view.n, bool)
     use, power = far.get("gpu-use", none), far.get("gpu-power", none)
     if "cpu-power" not in found:
         return rows & use & power
     cpu = found["cpu-power"]
-    gpu = use | power | low.get("gpu-power", none)
     unread = ~np.isfinite(cpu.off)
     weak = _beyond(cpu, limit("weak"), limit("z-weak"))
-    return rows & (far["cpu-power"] | (weak & gpu) | (unread & use & power))
-
-
-def _turned(found: Level) -> Level:
-    return Level(usual=-found.usual, off=-found.off, spread=found.spread)
+    return rows & (far["cpu-power"] | (weak & use) | (unread & use & power))
 
 
 def _beyond(found: Level, least: float, z: float) -> Mask:

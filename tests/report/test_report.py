@@ -107,7 +107,7 @@ def test_the_page_is_well_formed_and_named(golden: Path) -> None:
 def test_every_figure_has_a_title_and_a_description(golden: Path) -> None:
     page = (golden / "report.html").read_text(encoding="utf-8")
     figures = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", page, flags=re.DOTALL)
-    assert len(figures) == 8
+    assert len(figures) == 9
     for figure in figures:
         title, description = (
             re.search(rf"<{tag} id=[^>]*>(.+?)</{tag}>", figure) for tag in ("title", "desc")

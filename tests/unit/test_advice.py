@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 import pytest
 
-from causal_report import advice, number, response, table
+from causal_report import advice, response
 from causal_report.advice import bounds, carbon, confirm, settings
 from causal_report.advice.unit import better
 from causal_report.errors import InputError
-from causal_report.figures import advice as drawing
 from causal_report.findings import Response
 from causal_report.table import Column, Table
-from causal_report.text import Text, templates
 from energy_plugin.declare.designtoml import read_design_file
-from tests.report import tables
+from tests.report.advised import EPOCHS, TEXT, built, frame, given
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,37 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from causal_report.findings.advice import Advice
-
-TEXT = Text("en")
-EPOCHS = 10.0
-"""The default; the truth is energy ∝ epochs^saving and accuracy = 0.9 + loss × log(epochs / 10)."""
-
-
-def frame(
-    n: int = 40, *, seed: int = 0, saving: float = 0.9, loss: float = 0.0, noise: float = 0.005
-) -> pd.DataFrame:
-    """Runs of one model, all hyperparameters drawn together; three of them do nothing."""
-    rows = tables.rows(n, seed=seed, models=("mnist",))
-    rng = np.random.default_rng([seed, 1])
-    rows["hyperparam_epochs"] = rng.choice([4.0, 6.0, 8.0, 10.0, 12.0, 16.0], n)
-    base = rng.random(n) < 0.15
-    defaults = {"epochs": EPOCHS, "batch_size": 32.0, "learning_rate": 0.1, "dropout": 0.25}
-    for name, value in defaults.items():
-        rows.loc[base, f"hyperparam_{name}"] = value
-    rows["num_mutated_params"] = np.where(base, 0, 4)
-    epochs = rows["hyperparam_epochs"].to_numpy()
-    rows["total_energy_joules"] = 1000 * (epochs / EPOCHS) ** saving * np.exp(0.03 * rng.normal(size=n))
-    rows["perf_test_accuracy"] = 0.9 + loss * np.log(epochs / EPOCHS) + noise * rng.normal(size=n)
-    return rows
-
-
-def built(rows: pd.DataFrame, **facts: Any) -> Table:
-    return table.build([tables.source(rows, **facts)])
-
-
-def given(rows: pd.DataFrame, **options: Any) -> Advice:
-    made = built(rows)
-    return advice.give(made, response.choose(made.frame), TEXT, **options)
 
 
 def test_a_true_saving_without_loss_is_found_with_an_interval_that_holds_it() -> None:
@@ -377,47 +342,3 @@ def test_the_better_way_is_guessed_from_whole_words(name: str, way: str) -> None
     column = Column(name=name, label=name, part="performance")
     assert better(column) == (way, True)
     assert better(replace(column, better="lower")) == ("lower", False)
-
-
-def render(found: Advice) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(advice=found, simulated=""),
-        "fig": SimpleNamespace(advice=drawing.savings(found)),
-    }
-    source = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/advice.html.j2" %}'
-    return environment.from_string(source).render()
-
-
-def test_the_page_shows_setting_interval_design_and_how_close_it_came() -> None:
-    page = render(given(frame(), country="DEU"))
-    assert '<section id="advice"' in page
-    assert "[[experiments]]" in page
-    assert "epochs" in page
-    assert "Germany" in page
-    refused = render(given(frame(loss=0.15)))
-    assert "not shown safe" in refused
-    assert "no safe saving" in refused
-
-
-def test_the_figure_cuts_what_runs_beyond_it_and_marks_what_is_safe() -> None:
-    found = given(frame())
-    figure = drawing.savings(found)
-    assert figure is not None
-    (line,) = figure.lines
-    assert line.safe
-    assert figure.left <= line.lo <= line.x <= line.hi <= figure.one
-    setting = replace(found.groups[0].advised, lo=0.001, hi=50.0)  # type: ignore[type-var]
-    wide = drawing.savings(replace(found, groups=(replace(found.groups[0], advised=setting),)))
-    assert wide is not None
-    assert wide.lines[0].cut_lo
-    assert wide.lines[0].cut_hi
-    assert drawing.savings(replace(found, groups=())) is None
