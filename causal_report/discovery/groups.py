@@ -92,7 +92,7 @@ def _group(
     others = tuple(c for c in every if c.name != energy.name)
     task = _Task(repository=repository, response=energy, others=others, engine=engine, seed=seed)
     joint, aside = sides.metrics(frame, table.of("performance"))
-    columns = [*table.of("design", "mediator"), *joint]
+    columns = [*_recorded(table, frame), *joint]
     prepared = task.prepare(frame, columns)
     whole = task.look(prepared, "all")
     chance = None if whole.graph.reason else resample(prepared, seed=seed, name=f"{repository}/all")
@@ -124,6 +124,11 @@ def _group(
     )
 
 
+def _recorded(table: Table, frame: pd.DataFrame) -> list[Column]:
+    """What was set and what came of it, where any run of the group has it."""
+    return [c for c in table.of("design", "mediator") if bool(frame[c.name].notna().any())]
+
+
 def _strata(task: _Task, frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, Graph]:
     """A graph for each mode, with its reason where there is none."""
     without = [c for c in columns if c.name != "design_background"]
@@ -137,7 +142,9 @@ def _asides(
     task: _Task, frame: pd.DataFrame, table: Table, joint: Sequence[Column], aside: Sequence[Column]
 ) -> list[GroupEdge]:
     """Edges of settings and metrics that most rows do not know, by exact averaging and least squares."""
-    design, mediators = table.of("design"), table.of("mediator")
+    recorded = _recorded(table, frame)
+    design = [c for c in recorded if c.part == "design"]
+    mediators = [c for c in recorded if c.part == "mediator"]
     found: list[GroupEdge] = []
     looks = [
         *sides.settings(frame, [c for c in design if c.name != "design_background"]),

@@ -97,19 +97,19 @@ class TieredDiBS(JointDiBS):  # type: ignore[misc]
         )
 
 
-@partial(jax.jit, static_argnames=("particles", "mc", "noise"))
+@partial(jax.jit, static_argnames=("particles", "mc"))
 def sample(
     key: Any,
     root: Any,
     allowed: Any,
     mutual: Any,
+    noise: Any,
     steps: Any,
     alpha_end: float,
     beta_end: float,
     *,
     particles: int,
     mc: int,
-    noise: float,
 ) -> tuple[Any, Any, Any, Any]:
     """One run: graphs and gates (particles, d, d), coefficients, and the log joint probabilities.
 
@@ -118,12 +118,12 @@ def sample(
         root: R with R'R = x'x.
         allowed: [parent, child], 0 or 1; a column without parents has no likelihood term.
         mutual: indices of the nodes that may cause each other.
+        noise: variance of each column given its parents, shape (d,).
         steps: of the particle gradient descent.
         alpha_end: end value of the gates' inverse temperature.
         beta_end: end value of the acyclicity penalty's weight.
         particles: graphs.
         mc: graphs sampled per gradient; a quarter of it for the acyclicity term.
-        noise: variance of every child given its parents.
     """
     d = root.shape[1]
     given = jnp.broadcast_to(allowed.sum(axis=0) == 0, (root.shape[0], d)).astype(jnp.int32)

@@ -108,3 +108,12 @@ def test_hooked_dibs_is_five_times_faster_than_the_library_as_it_comes() -> None
 
     slow, fast, times = dibs_speed.ratio(30)
     assert times >= 5, f"CPU-s a thousand steps: stock {slow:.1f}, hooked {fast:.1f}"
+
+
+def test_the_noise_lies_between_what_is_explained_and_nothing() -> None:
+    x, allowed = five_nodes(), allowed_edges(PARTS)
+    noise = dibs._noise(x, allowed)
+    assert noise[:2] == pytest.approx([1.0, 1.0])  # what was set has no parents
+    y, given = x[:, 4], x[:, :4]
+    rest = y - given @ np.linalg.lstsq(given, y, rcond=None)[0]
+    assert noise[4] == pytest.approx(np.sqrt(rest @ rest / (len(x) - 5)), rel=1e-6)
