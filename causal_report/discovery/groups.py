@@ -110,7 +110,7 @@ def _group(
         models=models,
         reason=reason,
         sentences=words.group(
-            repository, len(frame), graphs, judged, len(found), validated, halves, reason, text
+            repository, whole.graph.n, graphs, judged, len(found), validated, halves, reason, text
         ),
         graphs=graphs,
         edges=judged,

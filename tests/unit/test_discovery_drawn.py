@@ -32,7 +32,8 @@ def test_causes_come_before_their_effects_whatever_the_order_of_mediators() -> N
 
 
 def test_exact_averaging_finds_the_graphs_and_chance_is_far_below() -> None:
-    found, guessed = [], []
+    found: list[dict[str, float]] = []
+    guessed: list[dict[str, float]] = []
     for seed in range(2000, 2012):
         table = drawn.draw(150, seed=seed)
         allowed = allowed_edges(table.parts)
