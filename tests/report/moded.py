@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from causal_report import response, table
+from causal_report import modes, response, table
 from causal_report.discovery import evidence
 from causal_report.discovery.prepare import prepare
+from causal_report.text import Text
 from tests.report import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from causal_report.findings import Graph, Response
+    from causal_report.findings.mediation import ModeDifference
+    from causal_report.findings.modes import ModeEffect, Modes
     from causal_report.table import Table
 
+TEXT = Text("en")
 Truth = Literal["no effect", "main effect only", "interaction", "structure changes"]
 RISE = 0.25
 """Natural log of duration and energy with a load over alone, wherever the mode has an effect."""
@@ -112,3 +117,17 @@ def graphs(made: Table) -> dict[str, dict[str, Graph]]:
             for mode, part in mine.groupby("mode")
         }
     return found
+
+
+def compared(frame: pd.DataFrame, differences: tuple[ModeDifference, ...] = ()) -> Modes:
+    table, response, graphs = built(frame)
+    return modes.compare(table, response, graphs, differences, TEXT)
+
+
+@cache
+def of(truth: Truth) -> Modes:
+    return compared(rows(truth))
+
+
+def effect(found: Modes, metric: str, model: str = "") -> ModeEffect:
+    return next(e for e in found.effects if (e.metric, e.model) == (metric, model))

@@ -15,7 +15,7 @@ from causal_report.errors import InputError
 from causal_report.findings import Response
 from causal_report.table import Column, Table
 from energy_plugin.declare.designtoml import read_design_file
-from tests.report.advised import EPOCHS, TEXT, built, frame, given
+from tests.report.advised import EPOCHS, TEXT, built, frame, given, render
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,36 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
-import jinja2
-
-from causal_report import number
 from causal_report.figures import advice as drawing
-from causal_report.text import templates
-from tests.report.advised import TEXT, frame, given
-
-if TYPE_CHECKING:
-    from causal_report.findings.advice import Advice
-
-
-def render(found: Advice) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(advice=found, simulated=""),
-        "fig": SimpleNamespace(advice=drawing.savings(found)),
-    }
-    source = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/advice.html.j2" %}'
-    return environment.from_string(source).render()
+from tests.report.advised import frame, given, render
 
 
 def test_the_page_shows_setting_interval_design_and_how_close_it_came() -> None:

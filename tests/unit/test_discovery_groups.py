@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 
 from causal_report import number, response, table
 from causal_report.discovery import classic, groups, validation
-from causal_report.errors import EngineError
+from causal_report.errors import InputError
 from causal_report.figures import graph as drawing
 from causal_report.text import Text, templates
 from tests.report import tables
@@ -183,12 +184,25 @@ def test_a_temperature_is_not_said_to_cause_power() -> None:
 
 
 def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> np.ndarray:
-        raise ImportError("causallearn")
-
-    monkeypatch.setattr(classic, "pc", missing)
-    with pytest.raises(EngineError, match=r"wattwhy\[more\]"):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"wattwhy\[more\]"):
         _explore(_frame(60), engine="pc")
+
+
+def test_an_engine_that_refuses_the_data_is_named_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(*_: object) -> np.ndarray:
+        raise ValueError("singular")
+
+    monkeypatch.setattr(classic, "require", lambda _: None)
+    monkeypatch.setattr(classic, "ges", refuses)
+    group = _explore(_frame(60), engine="ges")["examples"]
+    run = next(run for run in group.graphs["all"].engines if run.name == "ges")
+    assert not run.ran
+    assert "singular" in run.reason
+    assert all(edge.classic is None for edge in group.edges)
+    assert group.found > 0
 
 
 def test_the_marks_of_causal_learn_are_read_as_edges() -> None:
