@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causal_report.errors import EngineError
+from causal_report.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,16 @@ ALPHA = 0.05
 NAMES = ("pc", "ges")
 
 
+def require(name: str) -> None:
+    """Refuse an engine that is not installed before anything runs.
+
+    Raises:
+        InputError: causal-learn is missing.
+    """
+    if name in NAMES and importlib.util.find_spec("causallearn") is None:
+        raise InputError(f"--engine {name} needs causal-learn; install it with: pip install 'wattwhy[more]'")
+
+
 def discover(name: str, x: Matrix, allowed: Mask) -> Matrix:
     """1 for a directed edge, 0.5 both ways where the direction stays open; shape (d, d), [parent, child].
 
@@ -28,15 +39,11 @@ def discover(name: str, x: Matrix, allowed: Mask) -> Matrix:
         allowed: [parent, child].
 
     Raises:
-        EngineError: causal-learn is not installed, or refuses the data.
+        EngineError: the engine refuses the data.
     """
     run = {"pc": pc, "ges": ges}[name]
     try:
         return run(x, allowed)
-    except ImportError as error:
-        raise EngineError(
-            f"{name} needs causal-learn, which is not installed: pip install 'wattwhy[more]'"
-        ) from error
     except (ValueError, np.linalg.LinAlgError) as error:
         raise EngineError(f"{name} refused the data: {error}") from error
 

@@ -143,14 +143,13 @@ def _dibs(prepared: Prepared, engine: str, seed: int, name: str) -> tuple[Partic
 
 
 def _classic(prepared: Prepared, engine: str) -> tuple[Matrix | None, tuple[EngineRun, ...]]:
-    """PC or GES where asked for.
-
-    Raises:
-        EngineError: it is not installed.
-    """
+    """PC or GES where asked for."""
     if engine not in classic.NAMES:
         return None, ()
-    found = classic.discover(engine, prepared.x, prepared.allowed)
+    try:
+        found = classic.discover(engine, prepared.x, prepared.allowed)
+    except EngineError as error:
+        return None, (EngineRun(name=engine, ran=False, reason=str(error)),)
     return found, (EngineRun(name=engine, ran=True, settings={"library": "causal-learn"}),)
 
 

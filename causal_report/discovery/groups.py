@@ -9,7 +9,7 @@ import numpy as np
 
 from causal_report import outcomes, regression
 from causal_report import response as responses
-from causal_report.discovery import sides, validation, words
+from causal_report.discovery import classic, sides, validation, words
 from causal_report.discovery.edges import edges_of
 from causal_report.discovery.evidence import APART, PRESENT, Evidence, look
 from causal_report.discovery.prepare import LEAST_N, Prepared, prepare
@@ -61,8 +61,9 @@ def explore(
         text: words of the page.
 
     Raises:
-        EngineError: PC or GES was asked for and is not installed.
+        InputError: PC or GES was asked for and is not installed.
     """
+    classic.require(engine)
     frame = table.frame[table.frame["mode"].isin((ALONE, BACKGROUND))]
     if response.column:
         frame = frame[responses.rows(frame, response)]
