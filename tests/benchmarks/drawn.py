@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
     Mask = NDArray[np.bool_]
-    Kind = Literal["linear", "nonlinear", "confounded", "wrong tier", "noise"]
+    Kind = Literal["linear", "nonlinear", "confounded", "wrong tier", "noise", "equal noise"]
 
 PARTS = (*["design"] * 5, *["mediator"] * 3, *["energy"] * 2, *["performance"] * 2)
 MODE = 4
@@ -31,7 +31,7 @@ WEIGHT = (0.5, 1.0)
 R2 = (0.25, 0.85)
 HIDDEN = 0.7
 """What a hidden cause adds to a standardised column."""
-KINDS: tuple[Kind, ...] = ("linear", "nonlinear", "confounded", "wrong tier", "noise")
+KINDS: tuple[Kind, ...] = ("linear", "nonlinear", "confounded", "wrong tier", "noise", "equal noise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,8 @@ def draw(n: int, *, seed: int, kind: Kind = "linear") -> Drawn:
         seed: one integer fixes everything.
         kind: ``nonlinear`` bends every effect, monotonously; ``confounded`` adds a hidden common
             cause of a mediator and an outcome; ``wrong tier`` says of a mediator with children that
-            it is an outcome; ``noise`` has no edge at all.
+            it is an outcome; ``noise`` has no edge at all; ``equal noise`` has noise of one size, so that
+            R² grows along the graph.
     """
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     truth = np.zeros((len(PARTS), len(PARTS)), dtype=bool) if kind == "noise" else _graph(rng)
@@ -73,7 +74,7 @@ def draw(n: int, *, seed: int, kind: Kind = "linear") -> Drawn:
         elif not len(parents):
             x[:, child] = rng.normal(size=n)
         else:
-            x[:, child] = _child(x, child, parents, moderated, rng, bent=kind == "nonlinear")
+            x[:, child] = _child(x, child, parents, moderated, rng, kind=kind)
         x[:, child] = _standard(x[:, child])
         if child in touched:
             x[:, child] = _standard(x[:, child] + HIDDEN * hidden)
@@ -119,15 +120,17 @@ def _child(
     moderated: tuple[int, int],
     rng: np.random.Generator,
     *,
-    bent: bool,
+    kind: Kind,
 ) -> Matrix:
     signal = np.zeros(len(x))
     for parent in parents:
         weight = rng.uniform(*WEIGHT) * rng.choice([-1, 1])
-        effect = weight * (_bend(x[:, parent], rng) if bent else x[:, parent])
+        effect = weight * (_bend(x[:, parent], rng) if kind == "nonlinear" else x[:, parent])
         if (parent, child) == moderated:
             effect = effect * (1 + (x[:, MODE] > 0))
         signal += effect
+    if kind == "equal noise":
+        return signal + rng.normal(size=len(x))
     r2 = rng.uniform(*R2)
     rest: Matrix = rng.normal(size=len(x)) * signal.std() * np.sqrt(1 / r2 - 1)
     return signal + rest

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-CUT = 0.15
-"""Absolute standardised coefficient from which NOTEARS and LiNGAM are said to find an edge."""
+NOTEARS_CUT, LINGAM_CUT = 0.15, 0.2
+"""Absolute standardised coefficient from which each is said to find an edge."""
 SPARSE = 0.05
 """NOTEARS' weight of the coefficients' absolute sum."""
 
@@ -45,7 +45,7 @@ def lingam(x: Matrix, allowed: Mask) -> Matrix:
     known = np.where(_reachable(allowed).T, -1, 0)  # [child, parent]: 0 says there is no path
     model = DirectLiNGAM(prior_knowledge=known, apply_prior_knowledge_softly=False)
     model.fit(x)
-    return _score(np.abs(model.adjacency_matrix_).T, allowed)
+    return _score(np.abs(model.adjacency_matrix_).T, allowed, LINGAM_CUT)
 
 
 def notears(x: Matrix, allowed: Mask) -> Matrix:
@@ -75,12 +75,12 @@ def notears(x: Matrix, allowed: Mask) -> Matrix:
         if h < 1e-8 or rho > 1e16:
             break
         rho, before = (rho * 10 if h > 0.25 * before else rho), h
-    return _score(np.abs(w), allowed)
+    return _score(np.abs(w), allowed, NOTEARS_CUT)
 
 
-def _score(size: Matrix, allowed: Mask) -> Matrix:
+def _score(size: Matrix, allowed: Mask, cut: float) -> Matrix:
     """Absolute coefficients so that the cut-off lies at one half."""
-    return np.where(allowed, size / (size + CUT), 0.0)
+    return np.where(allowed, size / (size + cut), 0.0)
 
 
 def _reachable(allowed: Mask) -> Mask:
