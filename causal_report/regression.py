@@ -1,4 +1,4 @@
-"""Least squares with HC3 intervals, and the Benjamini-Hochberg correction."""
+"""Least squares with intervals by HC3 or the classical error, and the Benjamini-Hochberg correction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficient:
-    """One slope: estimate, HC3 interval and p, and the share of its leverage that two rows carry."""
+    """One slope: estimate, interval and p, and the share of its leverage that two rows carry."""
 
     estimate: float
     lo: float
@@ -78,7 +78,12 @@ class Design:
     df: int
 
     def fit(self, y: Vector) -> Fit:
-        """Regress *y*: HC3 covariance with t quantiles (MacKinnon and White 1985; Long and Ervin 2000)."""
+        """Regress *y*: errors by HC3 (MacKinnon and White 1985) or, where larger, the classical ones; t quantiles.
+
+        HC3 sees that scatter differs between settings. Where few rows carry a slope it reads too low by
+        chance, and the smallest p of a table without any effect are then a hundred times too small; there
+        the classical error is the larger (Angrist and Pischke 2009, section 8.1).
+        """
         inside = self.absorbed.residual(y)
         error = inside - self.basis @ (self.basis.T @ inside)
         known = 1 - self.leverage > SATURATED
@@ -87,7 +92,9 @@ class Design:
         total = float(np.sum((y - y.mean()) ** 2))
         rss = float(error @ error)
         return Fit(
-            coefficients={name: self._coefficient(name, inside, squares, some) for name in self.weights},
+            coefficients={
+                name: self._coefficient(name, inside, squares, some, rss) for name in self.weights
+            },
             aliased=self.aliased,
             n=len(y),
             df=self.df,
@@ -104,7 +111,9 @@ class Design:
         changed[counted] = weight[counted] * fit.left[counted]
         return changed
 
-    def _coefficient(self, name: str, inside: Vector, squares: Vector, known: Mask | None) -> Coefficient:
+    def _coefficient(
+        self, name: str, inside: Vector, squares: Vector, known: Mask | None, rss: float
+    ) -> Coefficient:
         weight = self.weights[name]
         estimate = float(weight @ inside)
         lo = hi = p = se = float("nan")
@@ -112,7 +121,8 @@ class Design:
             (np.abs(weight[~known]) > np.sqrt(SATURATED) * np.linalg.norm(weight)).any()
         )
         if self.df > 0 and not alone:
-            se = float(np.sqrt(np.einsum("i,i,i->", weight, weight, squares)))
+            robust = float(np.einsum("i,i,i->", weight, weight, squares))
+            se = float(np.sqrt(max(robust, rss / self.df * float(weight @ weight))))
             lo, hi, p = interval(estimate, se, self.df)
         return Coefficient(estimate=estimate, lo=lo, hi=hi, p=p, top2=self.top2[name], se=se)
 
