@@ -78,7 +78,7 @@ class Design:
     df: int
 
     def fit(self, y: Vector) -> Fit:
-        """Regress *y*: errors by HC3 (MacKinnon and White 1985) or, where larger, the classical ones; t quantiles.
+        """Regress *y*, with t quantiles of the larger error: HC3 (MacKinnon and White 1985) or classical.
 
         HC3 sees that scatter differs between settings. Where few rows carry a slope it reads too low by
         chance, and the smallest p of a table without any effect are then a hundred times too small; there
@@ -92,9 +92,7 @@ class Design:
         total = float(np.sum((y - y.mean()) ** 2))
         rss = float(error @ error)
         return Fit(
-            coefficients={
-                name: self._coefficient(name, inside, squares, some, rss) for name in self.weights
-            },
+            coefficients={name: self._coefficient(name, inside, squares, some, rss) for name in self.weights},
             aliased=self.aliased,
             n=len(y),
             df=self.df,
