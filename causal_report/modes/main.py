@@ -56,6 +56,8 @@ def effects(table: Table, response: Response) -> tuple[ModeEffect, ...]:
     models = sorted(frame["model_id"].astype(str).unique())
     for column in rows.metrics(table, response):
         have = rows.known(frame, column, response)
+        if not len(have):
+            continue
         parts = {model: have[have["model_id"] == model] for model in models}
         ratios = {model: ratio(part, column, others) for model, part in parts.items() if len(part)}
         if len(groups) > 1:

@@ -158,12 +158,16 @@ def _bound(evidence: Evidence) -> float | None:
 
 
 def one_mode_edges(evidence: Evidence) -> list[ModeEdge]:
-    """Edges into energy, power or duration that one mode surely has and the other surely has not."""
+    """Edges of factors into energy, power or duration that one mode surely has and the other surely has not.
+
+    Of what was set only: a temperature that goes with energy in one mode is nothing to choose by mode.
+    """
     edges = evidence.structure.edges if evidence.structure else ()
     return [
         e
         for e in edges
         if e.child in evidence.costs
+        and e.parent.startswith("design_")
         and max(e.exact_alone, e.exact_background) >= rules.SURE
         and min(e.exact_alone, e.exact_background) <= rules.SURELY_NOT
         and e.strength is not None
@@ -206,9 +210,11 @@ def _scenario(evidence: Evidence, holm_p: Sequence[float | None], bound: float |
         return 3
     if level:
         return 2
-    on_energy = [i for i in evidence.interactions if i.outcome == evidence.energy and i.estimate is not None]
-    bounded = bound is not None and bound <= 100 * rules.MARGIN
-    return 1 if bounded and all(_within(i) for i in on_energy) else None
+    return 1 if _bounded(bound) and not _doubtful(evidence) and _asked(evidence) else None
+
+
+def _bounded(bound: float | None) -> bool:
+    return bound is not None and bound <= 100 * rules.MARGIN
 
 
 def _within(item: ModeInteraction) -> bool:
@@ -235,6 +241,11 @@ def _sentence(evidence: Evidence, scenario: int | None, bound: float | None, tex
     doubtful = _doubtful(evidence)
     if scenario == 2 and doubtful:
         return _say(text, "scenario_2_open", **common, open=", ".join(doubtful))
+    if scenario == 2 and not _asked(evidence):
+        return _say(text, "scenario_2_untested", **common)
+    if scenario is None and _bounded(bound):
+        left = ", ".join(doubtful) or text("modes.any_factor")
+        return _say(text, "scenario_open_slopes", **common, open=left)
     if scenario in (3, 4):
         return _say(text, key, **common, factors=_named(evidence, scenario))
     return _say(text, key, **common)
@@ -245,8 +256,13 @@ def _doubtful(evidence: Evidence) -> list[str]:
     return [i.factor_label for i in evidence.interactions if i.outcome == evidence.energy and not _within(i)]
 
 
+def _asked(evidence: Evidence) -> bool:
+    """Whether any factor varied in both modes, so that its effect on energy could change."""
+    return any(i.outcome == evidence.energy for i in evidence.interactions)
+
+
 def _meaning(evidence: Evidence, scenario: int | None) -> str:
-    if scenario == 2 and _doubtful(evidence):
+    if scenario == 2 and (_doubtful(evidence) or not _asked(evidence)):
         return "meaning_2_open"
     return f"meaning_{scenario or 'open'}"
 

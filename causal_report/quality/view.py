@@ -192,14 +192,14 @@ def _handed(frame: pd.DataFrame, names: list[str]) -> tuple[dict[str, Mask], Mas
     handed = {name: np.zeros(n, bool) for name in names}
     known = np.zeros(n, bool)
     if "hyperparams_passed" in frame:
-        listed = frame["hyperparams_passed"].fillna("").astype(str)
+        listed = frame["hyperparams_passed"].astype(object).fillna("").astype(str)
         known |= np.asarray(listed != "")
         padded = "+" + listed + "+"
         for name in names:
             handed[name] |= np.asarray(padded.str.contains(f"+{name}+", regex=False)) & known
     if "mutated_param" in frame:
         one = numbers(frame, "num_mutated_params") == 1
-        changed = frame["mutated_param"].fillna("").astype(str)
+        changed = frame["mutated_param"].astype(object).fillna("").astype(str)
         said = one & np.asarray(changed.isin(names)) & ~known
         for name in names:
             handed[name] |= said & np.asarray(changed == name)

@@ -267,3 +267,10 @@ def test_the_command_gives_the_same_codes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "causal_report", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+
+
+def test_durations_of_nought_and_an_empty_column_of_words_stop_nothing(tmp_path: Path) -> None:
+    frame = _published().assign(duration_seconds=0.0, mutated_param=np.nan, num_mutated_params=1)
+    code, report = _run(tmp_path, frame)
+    assert code in (0, PARTLY_READ)
+    assert report["verdict"]["sentences"]

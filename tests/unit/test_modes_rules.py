@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from causal_report.findings.mediation import ModeDifference, ModeIndirect
+from causal_report.findings.modes import ModeEdge, ModeStructure
 from causal_report.modes import main, rows, rules, scenario, small
 from causal_report.response import choose
 from causal_report.sources import published
@@ -184,3 +185,63 @@ def test_on_the_published_table_the_load_costs_energy_mostly_through_time() -> N
     assert duration.lo > 0
     groups = [e for e in effects if not e.model and e.metric == "duration_seconds"]
     assert len({e.group for e in groups}) == 7
+
+
+@pytest.mark.parametrize(("rise", "expected"), [(0.3, "could not be asked"), (0.0, "within the margin")])
+def test_where_no_factor_is_known_nothing_is_said_of_what_factors_do(rise: float, expected: str) -> None:
+    frame = moded.rows("main effect only")
+    frame = frame.drop(columns=[name for name in frame if name.startswith("hyperparam_")])
+    level = rise * (frame["mode"] == "background") + 0.05 * np.random.default_rng(0).normal(size=len(frame))
+    frame["duration_seconds"] = 100 * np.exp(level)
+    for name in (n for n in frame if n.endswith("_joules")):
+        frame[name] = 5000 * np.exp(level)
+    verdict = moded.compared(frame).verdicts[0]
+    assert verdict.scenario == (2 if rise else None)
+    assert expected in verdict.sentence.text
+    assert "serves both modes." not in verdict.meaning.text
+
+
+def test_only_what_was_set_can_change_the_structure() -> None:
+    """A temperature that goes with energy in one mode is no strategy to choose by mode."""
+    edge = ModeEdge(
+        parent="energy_gpu_temp_avg_celsius",
+        parent_label="GPU temperature",
+        child="total_energy_joules",
+        child_label="energy",
+        where="alone only",
+        exact_alone=0.99,
+        exact_background=0.01,
+        difference=-0.98,
+        difference_p=0.01,
+        dibs_alone=None,
+        dibs_background=None,
+        ols_alone=0.8,
+        ols_background=0.0,
+        strength=-0.8,
+        strength_p=0.001,
+        strength_q=0.001,
+        changed=True,
+    )
+    structure = ModeStructure(group="made", edges=(edge, replace(edge, parent="design_epochs")))
+    evidence = scenario.Evidence(
+        group="made",
+        n_alone=30,
+        n_background=30,
+        effects=(),
+        interactions=(),
+        structure=structure,
+        paths=(),
+        costs=frozenset({"total_energy_joules"}),
+        energy="total_energy_joules",
+        strategy=None,
+    )
+    assert [e.parent for e in scenario.one_mode_edges(evidence)] == ["design_epochs"]
+
+
+def test_a_table_without_any_duration_is_compared_in_the_rest() -> None:
+    frame = moded.rows("main effect only", repository="a")
+    other = moded.rows("main effect only", repository="b", seed=2)
+    both = pd.concat([frame, other], ignore_index=True).assign(duration_seconds=np.nan)
+    found = moded.compared(both)
+    assert {e.metric for e in found.effects} >= {"total_energy_joules"}
+    assert "duration_seconds" not in {e.metric for e in found.effects}
