@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from causal_report import number
+from causal_report.effects import widest
 from causal_report.figures import (
     advice,
     concurrency,
@@ -28,7 +30,9 @@ from causal_report.text import Text, templates
 from causal_report.verdict import ESTIMATORS, PARTS
 
 if TYPE_CHECKING:
-    from causal_report.findings import Findings
+    from collections.abc import Sequence
+
+    from causal_report.findings import Effect, Findings, Sentence
 
 SECTIONS = (
     *("data", "quality", "keeping", "effects", "question1", "tradeoff", "mediation", "discovery"),
@@ -37,6 +41,14 @@ SECTIONS = (
 """In the order of the page."""
 OPTIONAL = ("modes", "concurrency", "heterogeneity", "recipe")
 """Left out where there is nothing to say: no second mode, no pairs, not asked for."""
+ANSWERING = ("tradeoff", "mediation", "modes", "concurrency", "advice")
+"""Parts whose first sentence may stand in the verdict."""
+BROKEN = (
+    (r"(\d) %", "\\1\u00a0%"),
+    (r"\b([pq]) &lt; (\d)", "\\1\u00a0&lt;\u00a0\\2"),
+    (r"\b([pq]) (\d)", "\\1\u00a0\\2"),
+)
+"""Where no line may end: between a number and its per cent sign, a letter and its number."""
 
 
 def render(findings: Findings) -> str:
@@ -56,9 +68,13 @@ def render(findings: Findings) -> str:
         "style": (templates() / "style.css").read_text(encoding="utf-8"),
         "script": (templates() / "table.js").read_text(encoding="utf-8"),
     }
-    return environment.get_template("report.html.j2").render(
+    main, rest = _effects(findings)
+    page = environment.get_template("report.html.j2").render(
         f=findings,
         fig=_figures(findings),
+        answers=_answers(findings),
+        main_effects=main,
+        other_effects=rest,
         sections=[name for name in SECTIONS if _shown(findings, name)],
         intervals=intervals.elasticities(findings.effects),
         dose=scatter.scatter(findings.dose),
@@ -68,6 +84,29 @@ def render(findings: Findings) -> str:
         parts=PARTS,
         named=ESTIMATORS,
     )
+    for broken, joined in BROKEN:
+        page = re.sub(broken, joined, page)
+    return page
+
+
+def _answers(findings: Findings) -> list[tuple[str, list[Sentence]]]:
+    """The verdict after its first sentence, by the section that each sentence comes from."""
+    parts = {name: getattr(findings, name).sentences for name in ANSWERING}
+    firsts = {sentences[0]: name for name, sentences in parts.items() if sentences}
+    found: list[tuple[str, list[Sentence]]] = []
+    for sentence in findings.verdict.sentences[1:]:
+        section = "agreement" if sentence.key.startswith("bias") else firsts.get(sentence, "effects")
+        if not found or found[-1][0] != section:
+            found.append((section, []))
+        found[-1][1].append(sentence)
+    return found
+
+
+def _effects(findings: Findings) -> tuple[Sequence[Effect], Sequence[Effect]]:
+    """Effects on what is analysed, one a factor, and all the others."""
+    outcome = findings.response.column or "duration_seconds"
+    first = widest(effect for effect in findings.effects if effect.outcome == outcome)
+    return first, [effect for effect in findings.effects if effect not in first]
 
 
 def _shown(findings: Findings, section: str) -> bool:

@@ -26,6 +26,9 @@ MOST_SAID = 6
 """Effects that the first screen tells one by one, the largest first."""
 PARTS = {"cpu": "CPU", "ram": "RAM", "gpu": "GPU", "mains": "whole machine"}
 ESTIMATORS = {"direct": "the sum of the direct meters"}
+BY_MODE = "modes.answer_"
+"""Answers of the comparison of modes: they say what a background load does; once is enough."""
+LOAD = "design_background"
 STAND_IN = ("stand-in", "standin", "synthetic", "random", "fake", "generated")
 
 
@@ -51,7 +54,8 @@ def conclude(
     sentences = [_status(say, response, data)]
     if data.used:
         several = sum(model.used > 0 for model in data.models) > 1
-        sentences += _main_effects(say, response, effects, several)
+        by_mode = any(answer.key.startswith(BY_MODE) for answer in answers)
+        sentences += _main_effects(say, response, effects, several, by_mode)
         sentences += answers
         sentences += _estimators(say, agreement, response)
     warnings = [
@@ -75,11 +79,11 @@ def _status(say: Say, response: Response, data: Data) -> Sentence:
 
 
 def _main_effects(
-    say: Say, response: Response, effects: Sequence[Effect], several: bool
+    say: Say, response: Response, effects: Sequence[Effect], several: bool, by_mode: bool
 ) -> Iterator[Sentence]:
     outcome = response.column or "duration_seconds"
     mine = [e for e in effects if e.outcome == outcome and e.p is not None]
-    chosen = widest(mine)
+    chosen = [e for e in widest(mine) if not (by_mode and e.factor == LOAD)]
     chosen.sort(key=lambda e: -abs(e.plain or 0.0))
     found = [e for e in chosen if _significant(e)]
     for effect in found[:MOST_SAID]:
@@ -95,14 +99,17 @@ def _main_effects(
             factors=_names(small, several),
             outcome=small[0].outcome_label,
             bound=number.fixed(bound, 1),
+            n=min(e.n for e in small),
         )
     unclear = [e for e in rest if e not in small]
     if unclear:
         yield say("unclear", factors=_names(unclear, several), outcome=unclear[0].outcome_label)
-    if not chosen:
+    if not chosen and not mine:
         yield say("no_effects")
     elif len({e.scope for e in mine}) > 1:
-        yield from _models_apart(say, mine, [e for e in found if e.scope == POOLED])
+        yield from _models_apart(
+            say, mine, [e for e in widest(mine) if e.scope == POOLED and _significant(e)]
+        )
 
 
 def _models_apart(say: Say, effects: Sequence[Effect], pooled: Sequence[Effect]) -> Iterator[Sentence]:
@@ -115,12 +122,30 @@ def _models_apart(say: Say, effects: Sequence[Effect], pooled: Sequence[Effect])
         if (least.plain_hi or 0.0) < (most.plain_lo or 0.0):
             yield say(
                 "apart",
-                factor=effect.factor_label,
+                change=say(
+                    f"change_{_kind(effect)}",
+                    factor=effect.factor_label,
+                    step=number.significant(effect.step, 1),
+                ).text,
+                outcome=effect.outcome_label,
                 least=least.scope,
-                low=number.percent(least.plain),
                 most=most.scope,
-                high=number.percent(most.plain),
+                low=_size(least, least.plain),
+                high=_size(most, most.plain),
+                low_interval=_interval(least),
+                high_interval=_interval(most),
+                n_least=least.n,
+                n_most=most.n,
             )
+
+
+def _size(effect: Effect, value: float | None) -> str:
+    per_cent = effect.scale in ("elasticity", "rate")
+    return number.percent(value) if per_cent else number.signed(value, 2)
+
+
+def _interval(effect: Effect) -> str:
+    return number.span(effect.plain_lo, effect.plain_hi, lambda value: _size(effect, value))
 
 
 def _where(effect: Effect, several: bool) -> str:
@@ -133,11 +158,13 @@ def _significant(effect: Effect) -> bool:
 
 
 def _effect_key(effect: Effect) -> str:
-    if effect.factor == "design_background":
-        kind = "background"
-    else:
-        kind = "doubling" if effect.scale in ("elasticity", "per-log") else "step"
-    return f"{kind}_{'up' if (effect.plain or 0.0) > 0 else 'down'}"
+    return f"{_kind(effect)}_{'up' if (effect.plain or 0.0) > 0 else 'down'}"
+
+
+def _kind(effect: Effect) -> str:
+    if effect.factor == LOAD:
+        return "background"
+    return "doubling" if effect.scale in ("elasticity", "per-log") else "step"
 
 
 def _said(say: Say, effect: Effect, key: str, where: str) -> Sentence:
@@ -199,7 +226,7 @@ def _rows(say: Say, data: Data, response: Response, kept: bool) -> Iterator[Sent
     if data.failed:
         yield say("failed", n=data.failed, runs=data.runs)
     if data.flagged:
-        yield say("flagged_kept" if kept else "flagged", n=data.flagged)
+        yield say("flagged_kept" if kept else "flagged", n=data.flagged, runs=data.runs)
     if response.column and response.n < response.of:
         yield say("some_without", n=response.of - response.n, of=response.of)
     sources = {source for model in data.models for source in model.data_sources}

@@ -191,7 +191,8 @@ def _background(rows: pd.DataFrame) -> dict[str, str]:
     """The background's model where all runs had the same."""
     if not {"bg_repository", "bg_model"} <= set(rows):
         return {}
-    pairs = rows[["bg_repository", "bg_model"]].astype(str).drop_duplicates()
+    columns = rows[["bg_repository", "bg_model"]]
+    pairs = columns.where(columns.notna(), "").astype(str).drop_duplicates()
     known = [
         (a, b) for a, b in pairs.itertuples(index=False) if a not in ("", "nan") and b not in ("", "nan")
     ]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report import number
 from causal_report.effects import POOLED
 from causal_report.effects.total import in_plain
+from causal_report.figures.labels import MARGIN, fitted, named, room
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from causal_report.findings.effects import Decomposition, Slope
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 10, 44
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 340
+LEAST_LEFT, MOST_LEFT = 140, 360
 BAR = 7.0
 MOST_ROWS = 40
 BEYOND = 4.0
@@ -80,8 +80,8 @@ def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
     ends = [v for p in shown for s in (p.energy, p.power, p.time) if s for v in (_doublings(p, s.estimate),)]
     ends += [_doublings(p, v) for p in shown if p.energy for v in (p.energy.lo, p.energy.hi)]
     low, high = padded([0.0, *(min(max(v, -BEYOND), BEYOND) for v in ends)])
-    names = _named(p.scope for p in shown)
-    left = min(max(round(CHARACTER * max(map(len, names.values()))) + 20, LEAST_LEFT), MOST_LEFT)
+    names = named(p.scope for p in shown)
+    left = room(names.values(), LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     rows: list[Row] = []
     headings: list[tuple[float, str]] = []
@@ -91,7 +91,7 @@ def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
         headings.append((y + ROW / 2, f"{label} ({_step(mine[0])})"))
         y += ROW
         for part in mine:
-            rows.append(_row(part, names[part.scope], scale, y + ROW / 2))
+            rows.append(_row(part, fitted(names[part.scope], left - MARGIN), scale, y + ROW / 2))
             y += ROW
         y += GAP
     return Decomposed(
@@ -109,13 +109,6 @@ def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
 
 def _clear(part: Decomposition) -> bool:
     return bool(part.energy and part.energy.q is not None and part.energy.q < 0.05)
-
-
-def _named(scopes: Iterable[str]) -> dict[str, str]:
-    """Models without their repository, unless two repositories have one of the same name."""
-    short = {scope: scope.rpartition("/")[2] for scope in scopes}
-    counts = Counter(short.values())
-    return {scope: name if counts[name] == 1 else scope for scope, name in short.items()}
 
 
 def _step(part: Decomposition) -> str:

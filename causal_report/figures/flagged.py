@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from causal_report.figures.labels import MARGIN, fitted, room
 from causal_report.figures.scale import Scale
 
 if TYPE_CHECKING:
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
     from causal_report.findings.quality import Day
 
-WIDTH, LEFT, RIGHT, TOP, LINE, BAR, FOOT = 860, 250, 20, 12, 34, 24, 30
-"""Pixels: the whole, the room for names, margins, a line, its highest bar, the room for dates."""
+WIDTH, RIGHT, TOP, LINE, BAR, FOOT = 860, 44, 12, 34, 24, 30
+LEAST_LEFT, MOST_LEFT = 160, 340
+"""Pixels: the whole, margins, a line, its highest bar, the room for dates; the room for names."""
 MOST_DAYS = 120
 """Bars a line has at most: beyond that, several days share one."""
 MOST_MODELS = 30
@@ -62,7 +64,6 @@ def flagged(days: Sequence[Day]) -> Flagged | None:
     first, last = min(n for _, n in dated), max(n for _, n in dated)
     wide = max(1, -(-(last - first + 1) // MOST_DAYS))
     slots = (last - first) // wide + 1
-    across = Scale(low=0, high=slots, start=LEFT, end=WIDTH - RIGHT)
     sums: dict[str, dict[int, list[int]]] = {}
     for day, number in dated:
         cell = sums.setdefault(day.model, {}).setdefault((number - first) // wide, [0, 0])
@@ -70,6 +71,8 @@ def flagged(days: Sequence[Day]) -> Flagged | None:
         cell[1] += day.false
     models = sorted(sums, key=lambda m: (-sum(cell[1] for cell in sums[m].values()), m))
     shown = sorted(models[:MOST_MODELS])
+    left = room(shown, LEAST_LEFT, MOST_LEFT)
+    across = Scale(low=0, high=slots, start=left, end=WIDTH - RIGHT)
     lines = tuple(
         _line(model, TOP + LINE * (i + 1), sums[model], across, first, wide) for i, model in enumerate(shown)
     )
@@ -78,7 +81,7 @@ def flagged(days: Sequence[Day]) -> Flagged | None:
     return Flagged(
         width=WIDTH,
         height=bottom + FOOT,
-        left=LEFT,
+        left=left,
         right=WIDTH - RIGHT,
         bottom=bottom,
         ticks=tuple((across(s + 0.5), date.fromordinal(first + s * wide).isoformat()) for s in steps),
@@ -108,4 +111,4 @@ def _line(model: str, foot: float, cells: dict[int, list[int]], across: Scale, f
                 words=f"{model}, {day}: {false} of {rows}",
             )
         )
-    return Line(label=model, y=foot, bars=tuple(bars))
+    return Line(label=fitted(model, MOST_LEFT - MARGIN), y=foot, bars=tuple(bars))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report.figures.labels import room
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
     from causal_report.findings.heterogeneity import Heterogeneity, Learned, LearnedEffect
 
 WIDTH, RIGHT, TOP, ROW, AXIS = 720, 24, 8, 34, 30
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 380
+LEAST_LEFT, MOST_LEFT = 140, 380
 MOST_LINES, APART = 40, 6
 LOW, HIGH = -2.0, 3.0
 """Elasticities beyond these are cut."""
@@ -60,8 +61,7 @@ def learning(found: Heterogeneity) -> Learning | None:
         return None
     values = [min(max(v, LOW), HIGH) for e in effects for one in (e.ols, e.dml) for v in _bounds(one)]
     low, high = padded([0.0, 1.0, *values])
-    longest = max(len(_label(effect)) for effect in effects)
-    left = min(max(round(CHARACTER * longest) + 20, LEAST_LEFT), MOST_LEFT)
+    left = room([_label(effect) for effect in effects], LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     bottom = float(TOP + ROW * len(effects))
     return Learning(

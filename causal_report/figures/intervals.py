@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report.effects import widest
+from causal_report.figures.labels import MARGIN, fitted, named, room
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from causal_report.findings import Effect
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 12, 44
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 340
+LEAST_LEFT, MOST_LEFT = 140, 360
 MOST_LINES = 40
 
 
@@ -64,7 +65,8 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
     centres = [e.estimate for e in shown if e.estimate is not None]
     bounds = [b for e in shown for b in (e.lo, e.hi) if b is not None and -1.5 <= b <= 2.5]
     low, high = padded([*centres, *bounds, 0.0, 1.0])
-    left = _room([_label(e) for e in shown])
+    names = _names(shown)
+    left = room(names.values(), LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     lines: list[Line] = []
     headings: list[Heading] = []
@@ -73,7 +75,7 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
         headings.append(Heading(y=y + ROW / 2, label=factor))
         y += ROW
         for effect in (e for e in shown if e.factor_label == factor):
-            lines.append(_line(effect, scale, y + ROW / 2))
+            lines.append(_line(effect, fitted(names[_place(effect)], left - MARGIN), scale, y + ROW / 2))
             y += ROW
         y += GAP
     ticks = tuple((scale(v), f"{v:g}".replace("-", "\u2212")) for v in scale.ticks(8))
@@ -97,16 +99,20 @@ def _fitting(effects: Sequence[Effect]) -> Sequence[Effect]:
     return widest(effects) if len(effects) > MOST_LINES else effects
 
 
-def _label(effect: Effect) -> str:
-    return f"{effect.outcome_label}, {effect.scope.rpartition('/')[2]}"
+def _place(effect: Effect) -> tuple[str, str]:
+    return effect.outcome, effect.scope
 
 
-def _room(labels: Sequence[str]) -> int:
-    """Pixels left of the plot that the longest label needs."""
-    return min(max(round(CHARACTER * max(map(len, labels))) + 20, LEAST_LEFT), MOST_LEFT)
+def _names(effects: Sequence[Effect]) -> dict[tuple[str, str], str]:
+    """Outcome and model; where all lines are about one outcome, the model alone."""
+    models = named(e.scope for e in effects)
+    several = len({e.outcome for e in effects}) > 1
+    return {
+        _place(e): f"{e.outcome_label}, {models[e.scope]}" if several else models[e.scope] for e in effects
+    }
 
 
-def _line(effect: Effect, scale: Scale, y: float) -> Line:
+def _line(effect: Effect, label: str, scale: Scale, y: float) -> Line:
     lo, hi = effect.lo or 0.0, effect.hi or 0.0
     estimate = effect.estimate or 0.0
     return Line(
@@ -114,7 +120,7 @@ def _line(effect: Effect, scale: Scale, y: float) -> Line:
         x=scale(estimate),
         lo=scale(max(lo, scale.low)),
         hi=scale(min(hi, scale.high)),
-        label=_label(effect),
+        label=label,
         clear=effect.q is not None and effect.q < 0.05,
         words=f"{effect.factor_label} on {effect.outcome_label} ({effect.scope}): "
         f"{estimate:.2f}, 95 % interval {lo:.2f} to {hi:.2f}",

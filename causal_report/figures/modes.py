@@ -188,4 +188,7 @@ def _slopes(item: ModeInteraction, scale: Scale, y: float) -> list[ModeLine]:
 
 
 def _short(name: str) -> str:
+    model = name.rpartition("/")[2]
+    if len(name) > CHARACTER and model != "default":
+        name = model
     return name if len(name) <= CHARACTER else "…" + name[-CHARACTER + 1 :]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report import number
+from causal_report.figures.labels import MARGIN, fitted, room
 from causal_report.figures.scale import Scale, padded
 from causal_report.mediation.modes import BACKGROUND
 from causal_report.mediation.plain import change
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from causal_report.findings.mediation import MediationPath
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 840, 24, 8, 26, 12, 26
-CHARACTER, LEAST_LEFT, MOST_LEFT = 7.5, 160, 500
+LEAST_LEFT, MOST_LEFT = 160, 500
 MOST_LINES = 16
 SQUARE, TRIANGLE = "M-3.6-3.6h7.2v7.2h-7.2z", "M0-4.8L4.4 3.4h-8.8z"
 
@@ -71,7 +72,7 @@ def effects(paths: Sequence[MediationPath]) -> PathPlot | None:
     groups = sorted({p.group for p in shown})
     reach = [v for p in shown for v in (p.plain, p.plain_lo, p.plain_hi) if v is not None]
     low, high = padded([*map(_log, reach), 0.0])
-    left = min(max(round(CHARACTER * max(len(_label(p)) for p in shown)) + 20, LEAST_LEFT), MOST_LEFT)
+    left = room([_label(p) for p in shown], LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     lines: list[PathLine] = []
     headings: list[tuple[float, str]] = []
@@ -126,7 +127,7 @@ def _line(path: MediationPath, scale: Scale, y: float) -> PathLine:
         hi=scale(hi),
         direct=_inside(scale, direct),
         total=_inside(scale, total),
-        label=_label(path),
+        label=fitted(_label(path), MOST_LEFT - MARGIN),
         clear=path.clear,
         words=f"{path.group}, {_label(path)}: indirect {number.percent(path.plain)} "
         f"(95 % interval {interval}), direct {number.percent(direct)}, total {number.percent(total)}",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report.figures.labels import room
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
     from causal_report.findings.recipe import Recipe, RecipeEdge
 
 WIDTH, RIGHT, TOP, ROW, AXIS = 720, 24, 8, 26, 30
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 140, 420
+LEAST_LEFT, MOST_LEFT = 140, 420
 MOST_LINES = 40
 
 
@@ -45,8 +46,7 @@ def coefficients(recipe: Recipe) -> Coefficients | None:
     if not edges:
         return None
     low, high = padded([0.0, *(v for e in edges for v in (e.coefficient, e.without_duration))])
-    longest = max(len(label(edge)) for edge in edges)
-    left = min(max(round(CHARACTER * longest) + 20, LEAST_LEFT), MOST_LEFT)
+    left = room([label(edge) for edge in edges], LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
     bottom = float(TOP + ROW * len(edges))
     return Coefficients(

@@ -47,7 +47,7 @@ class Scatter:
     marks: tuple[Mark, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
-    series: tuple[tuple[str, str], ...]
+    series: tuple[tuple[str, int, str], ...]
     low: str
     high: str
 
@@ -74,15 +74,21 @@ def scatter(dose: Dose | None) -> Scatter | None:
             Mark(
                 x=across(p.x),
                 y=up(p.y),
-                series=models.index(p.model) % len(SHAPES),
-                shape=SHAPES[models.index(p.model) % len(SHAPES)],
+                series=_series(models.index(p.model))[0],
+                shape=_series(models.index(p.model))[1],
                 words=f"{p.experiment_id}: {dose.factor_label} {p.x:g}, {show(p.y)}",
             )
             for p in dose.points
         ),
         x_ticks=tuple((across(v), f"{v:g}") for v in across.ticks(8)),
         y_ticks=tuple((up(v), show(v)) for v in up.ticks(6)),
-        series=tuple((m, SHAPES[i % len(SHAPES)]) for i, m in enumerate(models)),
+        series=tuple((m, *_series(i)) for i, m in enumerate(models)),
         low=show(min(ys)),
         high=show(max(ys)),
     )
+
+
+def _series(index: int) -> tuple[int, str]:
+    """Colour and shape: both go round by turns, so that after six models no pair comes twice."""
+    count = len(SHAPES)
+    return (index + index // count) % count, SHAPES[index % count]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report.figures.labels import room
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from causal_report.findings.metering import Agreement
 
 WIDTH, RIGHT, TOP, ROW, AXIS = 720, 24, 8, 40, 44
-CHARACTER, LEAST_LEFT, MOST_LEFT = 6.9, 190, 340
+LEAST_LEFT, MOST_LEFT = 190, 340
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def strips(
         return None
     low, high = padded([*(r for a in shown for r in a.ratios), 0.9, 1.1], log=True)
     labels = [_label(a, parts, names or {}) for a in shown]
-    left = min(MOST_LEFT, max(LEAST_LEFT, round(max(map(len, labels)) * CHARACTER) + 14))
+    left = room(labels, LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT, log=True)
     bottom = TOP + ROW * len(shown)
     return Strips(

@@ -55,6 +55,13 @@ def _answer(effects: Sequence[ModeEffect], energy: str, text: Text) -> Sentence:
         "models": f"{whole.models} models" if whole.models > 1 else "one model",
         "bound": number.unsigned(main.bound_pct(whole)),
     }
+    ends = (whole.pct_lo or 0.0, whole.pct_hi or 0.0)
+    least, most = ends if whole.estimate > 0 else (-ends[1], -ends[0])
+    values |= {
+        "size": number.unsigned(abs(whole.pct or 0.0)),
+        "size_lo": number.unsigned(least),
+        "size_hi": number.unsigned(most),
+    }
     direction = ("up" if whole.estimate > 0 else "down") if whole.verdict == "clear" else whole.verdict
     return _say(text, f"answer_{direction}", **values)
 

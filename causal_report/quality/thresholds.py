@@ -48,11 +48,13 @@ TABLE: Mapping[str, Threshold] = {
         0.405,
         "log",
         "CPU power above the model's own",
-        "half as much again: lessons 6, a training beside it doubled it",
+        "half as much again: in the published study a training beside it doubled it",
     ),
     "raised": _row(0.15, "log", "the same with the GPU as usual: a note", HELD),
     "gpu-power": _row(0.30, "log", "GPU power off the model's own", HELD),
-    "gpu-use": _row(15, "points", "GPU utilisation off the model's own", "lessons 6: 12 % became 99 %"),
+    "gpu-use": _row(
+        15, "points", "GPU utilisation off the model's own", "in the published study 12 % became 99 %"
+    ),
     "weak": _row(0.07, "log", "CPU power above the model's own, between runs that are far off", HELD),
     "beside": _row(
         3, "runs", "runs alone before and after that are asked", EDGE + "with two, precision falls to 0.65"
@@ -68,7 +70,10 @@ TABLE: Mapping[str, Threshold] = {
     "very-short": _row(1.61, "log", "duration below what the work explains, metric or not", "a fifth"),
     "metric-share": _row(0.8, "share", "neighbours in time that have a metric", "four in five: not chance"),
     "mismatch": _row(
-        0.15, "share", "GPU energy against mean power x duration", "lessons 1: 3 % is usual, 60 % happens"
+        0.15,
+        "share",
+        "GPU energy against mean power x duration",
+        "in the published study 3 % is usual, 60 % happens",
     ),
     "mismatch-own": _row(
         0.25,
@@ -96,7 +101,7 @@ TABLE: Mapping[str, Threshold] = {
         0.4,
         "share",
         "share of a hyperparameter's variation one run may carry",
-        "lessons 10: two rows carried 0.5 each; Huber 1981 calls 0.2 risky, 0.5 to be avoided",
+        "in the published study two rows carried 0.5 each; Huber 1981 calls 0.2 risky, 0.5 to be avoided",
     ),
     "drift": _row(0.05, "log", "change over a session", CONVENTION),
     "drift-p": _row(0.001, "p", "chance of such a trend in a stable session", "Spearman 1904"),

@@ -5,22 +5,63 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from causal_report.__main__ import main
-from tests.report import tables
+from causal_report.page import SECTIONS
+from tests.report import moded, paired, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.chromium
+FAULTS = """() => {
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const ids = all("[id]").map((e) => e.id);
+  const figures = all("svg[role=img]");
+  const outside = (box, whole) => box.left < whole.left - 1 || box.right > whole.right + 1
+    || box.top < whole.top - 1 || box.bottom > whole.bottom + 1;
+  const level = (h) => Number(h.tagName[1]);
+  return {
+    twice: ids.filter((id, i) => ids.indexOf(id) !== i),
+    dangling: all("[aria-labelledby]").flatMap((e) => e.getAttribute("aria-labelledby").split(" "))
+      .filter((id) => !document.getElementById(id)),
+    nowhere: all("nav a, .answers a").map((a) => a.hash.slice(1))
+      .filter((id) => document.getElementById(id)?.tagName !== "SECTION"),
+    untitled: figures
+      .filter((s) => !s.querySelector("title").textContent || !s.querySelector("desc").textContent)
+      .map((s) => s.outerHTML.slice(0, 99)),
+    empty: figures.filter((s) => !s.querySelector("path, circle, rect") || !s.getBoundingClientRect().width)
+      .map((s) => s.outerHTML.slice(0, 99)),
+    clipped: figures.flatMap((s) => [...s.querySelectorAll("text")]
+      .filter((t) => outside(t.getBoundingClientRect(), s.getBoundingClientRect()))
+      .map((t) => t.textContent)),
+    uncaptioned: all("table").filter((t) => !t.caption?.textContent.trim()).map((t) => t.id),
+    skipped: all("h1, h2, h3").filter((h, i, heads) => i && level(h) > level(heads[i - 1]) + 1)
+      .map((h) => h.textContent),
+    sideways: document.documentElement.scrollWidth > innerWidth ? [document.documentElement.scrollWidth] : [],
+  };
+}"""
+"""What no page may have, each with the places where it has it, all details opened."""
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session = tables.golden(tmp_path_factory.mktemp("page"))
     assert main([str(session), "--engine", "exact"]) == 0
+    return session / "report.html"
+
+
+@pytest.fixture(scope="module")
+def full_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with every section: pairs, runs with and without a load, the published recipe."""
+    loaded = moded.rows("main effect only", 80)
+    frame = pd.concat([paired.session(replicates=1).frame, loaded], ignore_index=True)
+    session = tables.write(tmp_path_factory.mktemp("full") / "run_full", frame)
+    assert main([str(session), "--engine", "exact", "--recipe", "seed"]) == 0
     return session / "report.html"
 
 
@@ -52,11 +93,27 @@ def test_one_request_no_error_and_no_sideways_scrolling(browser: Any, page_file:
         page.close()
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_section_is_whole(browser: Any, full_file: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(full_file.as_uri())
+    sections = page.evaluate("[...document.querySelectorAll('main > section')].map((s) => s.id)")
+    assert sections == ["verdict", *SECTIONS]
+    assert page.evaluate("document.querySelectorAll('svg[role=img]').length") > 10
+    faults = page.evaluate(FAULTS)
+    assert {name: places for name, places in faults.items() if places} == {}
+    assert said == []
+    page.close()
+
+
 def test_a_column_sorts_both_ways_by_its_number(browser: Any, page_file: Path) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
     head = page.locator("#effects-table th", has_text="Change")
-    read = "[...document.querySelectorAll('#effects-table tbody tr')].map(r => Number(r.cells[4].dataset.v))"
+    read = "[...document.querySelectorAll('#effects-table tbody tr')].map(r => Number(r.cells[3].dataset.v))"
     head.locator("button").click()
     rising = page.evaluate(read)
     assert rising == sorted(rising)

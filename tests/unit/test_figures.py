@@ -82,7 +82,7 @@ def test_too_many_lines_leave_the_first_outcome_only() -> None:
     found = intervals.elasticities(many)
     assert found is not None
     assert len(found.lines) == 30
-    assert all("energy" in line.label for line in found.lines)
+    assert all("energy" in line.words for line in found.lines)
 
 
 def test_no_effects_draw_nothing() -> None:

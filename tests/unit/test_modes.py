@@ -83,7 +83,7 @@ def test_intervals_of_the_ratio_cover_the_truth_at_their_rate() -> None:
 
 def test_the_first_sentence_answers_with_interval_and_n() -> None:
     first = moded.of("main effect only").sentences[0].text
-    assert first.startswith("With a background load, energy is higher by +")
+    assert first.startswith("With a background load, energy is higher by ")
     assert "95 % interval" in first
     assert "60 runs alone, 60 with a load" in first
 

@@ -61,8 +61,9 @@ def _page(found: Modes, *, figures: bool = True) -> str:
 
 def test_the_page_shows_verdicts_tables_and_figures_once_each() -> None:
     page = _page(_found())
+    read = html.unescape(re.sub("</?span[^>]*>", "", page))
     for sentence in _found().sentences:
-        assert sentence.text in html.unescape(page)
+        assert sentence.text in read
     assert "a&lt;b&gt;" in page
     assert "a<b>" not in page
     ids = re.findall(r'\bid="([^"]+)"', page)
