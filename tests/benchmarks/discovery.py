@@ -138,7 +138,7 @@ def _append(path: Path, line: dict[str, object]) -> None:
 def report(out: Path) -> str:
     """Means and every value as Markdown."""
     lines = [line for path in sorted(out.glob("*.csv")) for line in csv.DictReader(path.open())]
-    text = []
+    text = ["\n# Results"]
     for (kind, n), mine in _by(lines, "kind", "n").items():
         text += [f"\n## {kind}, N = {n}\n", _means(mine, noise=kind == "noise")]
     text += ["\n## Every value\n", "kind | N | engine | seed | AUPRC | F1 | SHD | AUPRC allowed | F1 allowed"]
@@ -196,7 +196,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # third parties'
     measure(given.engines, given.out, given.kinds, given.rows)
     if given.report:
-        head = given.report.read_text(encoding="utf-8").partition("\n## ")[0].rstrip() + "\n"
+        head = given.report.read_text(encoding="utf-8").partition("\n# Results\n")[0].rstrip() + "\n"
         given.report.write_text(head + report(given.out), encoding="utf-8")
     else:
         sys.stdout.write(_brief(given.out))
