@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from causal_report.table import Table
     from causal_report.text import Text
 
+MOST_ROWS = 10_000
+"""Paths, graphs, modes, learners and advice rest on so many rows of a larger table: they refit thousands of
+times, and their intervals are narrow enough. Checks, effects and trade-off take every row."""
+
 
 def analyse(sources: Sequence[Source], text: Text, options: Options | None = None) -> Findings:
     """Everything the page says, from files already read.
@@ -73,16 +77,17 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
     single = effects.comparable(single, chosen)
     found = effects.estimate(single.frame, single.of("design"), effects.asked(single, chosen))
     energy = response.column(chosen) or outcomes.DURATION
-    discovered = groups.explore(single, chosen, engine=options.engine, seed=options.seed, text=text)
+    some = table.sample(single, MOST_ROWS, options.seed)
+    discovered = groups.explore(some, chosen, engine=options.engine, seed=options.seed, text=text)
     graphs = {name: group.graphs for name, group in discovered.items()}
     pooled = {name: each["all"] for name, each in graphs.items() if "all" in each}
-    paths = mediation.estimate(single, chosen, pooled, text, declared=options.paths, seed=options.seed)
+    paths = mediation.estimate(some, chosen, pooled, text, declared=options.paths, seed=options.seed)
     traded = tradeoff.estimate(single, chosen, text, seed=options.seed)
-    by_mode = modes.compare(single, chosen, graphs, paths.differences, text, seed=options.seed)
+    by_mode = modes.compare(some, chosen, graphs, paths.differences, text, seed=options.seed)
     beside = concurrency.analyse(usable, chosen, sources, text, seed=options.seed, margin=options.margin)
-    learned = heterogeneity.estimate(single, chosen, text, seed=options.seed)
+    learned = heterogeneity.estimate(some, chosen, text, seed=options.seed)
     advised = advice.give(
-        usable,
+        table.sample(usable, MOST_ROWS, options.seed),
         chosen,
         text,
         margin=options.margin,
@@ -92,6 +97,9 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
     )
     answers = [traded, paths, *(part for part in (by_mode, beside) if not part.reason), advised]
     data = runs.describe(whole, usable, flags, chosen, sources)
+    if len(some.frame) < len(single.frame):
+        note = text("data.sampled", n=len(some.frame), of=len(single.frame))
+        data = replace(data, notes=(*data.notes, note))
     compared = agreement.compare(sources, keys, options.seed)
     made = provenance.trace(sources, options)
     return Findings(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from causal_report.findings import Effect
     from causal_report.table import Column, Table
 
-MOST_POINTS = 2000
+MOST_POINTS = 800
 """More runs than this are thinned evenly, in the order of the table."""
 
 

@@ -197,6 +197,15 @@ def _performance(frame: pd.DataFrame, sources: Sequence[Source]) -> list[Column]
     return columns
 
 
+def sample(table: Table, most: int, seed: int) -> Table:
+    """At most so many rows, drawn at random by their keys, in the table's own order."""
+    if len(table.frame) <= most:
+        return table
+    ordered = table.frame.sort_values(["experiment_id", "timestamp", "role"], kind="stable")
+    drawn = ordered.sample(n=most, random_state=seed).index
+    return table.where(pd.Series(table.frame.index.isin(drawn), index=table.frame.index))
+
+
 def strata(frame: pd.DataFrame) -> pd.Series[str]:
     """What rows may be compared within: their model and, where there are several, their session."""
     model = frame["model_id"].astype(str)

@@ -171,3 +171,13 @@ def test_columns_that_nobody_knows_change_nothing(tmp_path: Path) -> None:
         content.to_csv(path, index=False)
     plain, more = (table.build([*load([path])]) for path in paths)
     assert plain.columns == more.columns
+
+
+def test_a_sample_is_the_same_rows_whatever_their_order() -> None:
+    built = table.build([tables.source(tables.rows(50))])
+    drawn = table.sample(built, 20, 3)
+    backwards = table.Table(frame=built.frame.iloc[::-1], columns=built.columns)
+    assert len(drawn.frame) == 20
+    assert set(table.sample(backwards, 20, 3).frame["experiment_id"]) == set(drawn.frame["experiment_id"])
+    assert drawn.frame["timestamp"].is_monotonic_increasing
+    assert table.sample(built, 50, 3) is built
