@@ -24,6 +24,8 @@ OWN = 0.25
 """Load only adds: a run's own level is the lower quartile of comparable runs; most may be loaded."""
 EDGE = 0.9
 """Share of a model's runs alone that are taken as its range."""
+LOUD, CLEARLY = 0.25, 2.0
+"""A load is missed only where it shows in a quarter of the model's runs, at twice the threshold."""
 SPREADING = 5
 """Rounds in which a stretch of foreign load grows by its neighbours."""
 SHOWN = {"cpu-power": "CPU power", "gpu-power": "GPU power", "gpu-use": "GPU utilisation"}
@@ -129,9 +131,28 @@ def missing(view: View, rows: Mask, trusted: Mask, slower: Vector) -> Iterator[H
         seen |= slower > limit("no-load-time")
     told += np.isfinite(slower)
     silent = asked & (told >= 2) & (~seen | asleep)
+    silent &= _heard(view, asked, silent, edges, slower) | asleep
     yield from hits(
         "load-missing", silent, lambda at: _say_missing(view, edges, slower, at, bool(asleep[at]))
     )
+
+
+def _heard(
+    view: View, asked: Mask, silent: Mask, edges: Mapping[str, tuple[Vector, Vector]], slower: Vector
+) -> Mask:
+    """Rows of models whose load shows: a quarter of their runs beside it lie well beyond the range alone.
+
+    A light load leaves some runs within that range by chance. To leave these out would choose the runs by
+    what came out, and make the load seem heavier than it is. Where every run is silent there is no choice.
+    """
+    models = view.model.max(initial=0) + 1
+    heard = np.bincount(view.model, asked & ~silent, models) == 0
+    above = {name: (view.signals[name] - high, limit(NO_LOAD[name])) for name, (_, high) in edges.items()}
+    above["duration"] = (slower, limit("no-load-time"))
+    for far, least in above.values():
+        for at in cells(view.model, asked & np.isfinite(far)):
+            heard[view.model[at[0]]] |= bool(np.quantile(far[at], 1 - LOUD) >= CLEARLY * least)
+    return np.asarray(heard[view.model])
 
 
 NO_LOAD = {"cpu-power": "no-load-cpu", "gpu-power": "no-load-gpu", "gpu-use": "no-load-use"}

@@ -80,6 +80,19 @@ def test_a_crash_that_kept_its_metric_is_false_only_when_it_is_far_too_short() -
     assert "the same work takes about" in flag.evidence
 
 
+def test_runs_are_not_chosen_by_their_outcome_where_the_load_is_too_light_to_be_heard() -> None:
+    """A load that does nothing: to leave out its quiet runs would make of the rest a load that does."""
+    for seed in SEEDS:
+        frame = flawed.clean(flawed.Shape(runs=120, models=2, background=False), seed)
+        loaded = np.arange(len(frame)) % 2 == 0
+        frame["mode"] = np.where(loaded, "background", "alone")
+        frame["is_parallel"] = loaded
+        quiet = {(f.experiment_id, f.timestamp) for f in _flags(frame) if f.code == "load-missing"}
+        for _, runs in frame[loaded].groupby("model"):
+            keys = set(zip(runs["experiment_id"], runs["timestamp"], strict=True))
+            assert quiet & keys in (set(), keys)  # all of them or none
+
+
 def test_which_of_two_equal_rows_is_the_copy_is_told_by_the_clock() -> None:
     planted = flawed.plant("copies", 1)
     flags = [f for f in _flags(planted.frame) if f.code == "repeated"]
