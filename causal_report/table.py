@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from causal_report.sources.source import Source
 
 Part = Literal["design", "mediator", "energy", "performance"]
+ORDER = ("timestamp", "session", "experiment_id", "role")
+"""Rows are brought into this order: which of two equal runs is named must not depend on the file's."""
 LOGGED = {"epochs", "batch_size", "learning_rate", "weight_decay", "max_iter", "alpha"}
 """Roles whose doses multiply: they enter on a log scale wherever every value is above zero."""
 FILLED = "filled_"
@@ -73,10 +75,13 @@ def build(sources: Sequence[Source]) -> Table:
     """One table of all sources.
 
     Hyperparameters that are one thing under two names meet in one column, named by their role in
-    the catalogue; a bare table has none, and each hyperparameter is its own role.
+    the catalogue; a bare table has none, and each hyperparameter is its own role. The rows' order in
+    the files, and that of the files, does not matter.
     """
     frames = [_prepared(source) for source in sources]
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if len(frame):
+        frame = frame.sort_values([*ORDER], kind="stable", ignore_index=True)
     for name in [str(name) for name in frame if str(name).startswith(FILLED)]:
         frame[name] = frame[name].eq(True)  # a source that nobody filled has no such column
     design = _design(frame)

@@ -53,6 +53,14 @@ def test_a_dose_with_a_zero_stays_on_its_plain_scale() -> None:
     assert not logged["design_learning_rate"]
 
 
+def test_the_order_of_the_rows_in_the_file_does_not_matter() -> None:
+    frame = tables.rows(20)
+    mixed = frame.sample(frac=1, random_state=1)
+    one, two = (table.build([tables.source(rows)]).frame for rows in (frame, mixed))
+    assert list(one["experiment_id"]) == list(two["experiment_id"])
+    assert list(one.index) == list(range(len(frame)))
+
+
 def test_background_is_a_factor_only_where_modes_differ() -> None:
     frame = tables.rows(12)
     assert "design_background" not in [c.name for c in table.build([tables.source(frame)]).columns]
