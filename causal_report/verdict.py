@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from causal_report import number
-from causal_report.effects import POOLED, widest
+from causal_report.effects import POOLED, apart, widest
 from causal_report.findings import Sentence, Verdict
 
 if TYPE_CHECKING:
@@ -113,13 +113,11 @@ def _main_effects(
 
 
 def _models_apart(say: Say, effects: Sequence[Effect], pooled: Sequence[Effect]) -> Iterator[Sentence]:
-    """Where the slope differs between models: their intervals do not even overlap."""
+    """Where the slope differs between models, by more than the extremes of so many do by chance."""
     for effect in pooled:
-        each = [e for e in effects if e.factor == effect.factor and e.scope != POOLED and e.plain is not None]
-        if len(each) < 2:
-            continue
-        least, most = (f(each, key=lambda e: e.plain or 0.0) for f in (min, max))
-        if (least.plain_hi or 0.0) < (most.plain_lo or 0.0):
+        found = apart(e for e in effects if e.factor == effect.factor and not e.scope.endswith(POOLED))
+        if found:
+            least, most = found
             yield say(
                 "apart",
                 change=say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from causal_report.effects.apart import apart
 from causal_report.effects.decomposition import decompose
 from causal_report.effects.influence import influence
 from causal_report.effects.interaction import interactions
@@ -13,6 +14,7 @@ from causal_report.effects.total import estimate, widest
 __all__ = [
     "LABELS_ONLY",
     "POOLED",
+    "apart",
     "asked",
     "comparable",
     "decompose",

@@ -274,3 +274,12 @@ def test_durations_of_nought_and_an_empty_column_of_words_stop_nothing(tmp_path:
     code, report = _run(tmp_path, frame)
     assert code in (0, PARTLY_READ)
     assert report["verdict"]["sentences"]
+
+
+def test_several_clear_effects_are_told_where_no_joules_split_them(tmp_path: Path) -> None:
+    frame = _without("energy_")(_published(60))
+    frame["duration_seconds"] *= frame["hyperparam_batch_size"] ** 0.5
+    code, report = _run(tmp_path, frame)
+    assert code == 0
+    told = [s["key"] for s in report["question1"]["sentences"]]
+    assert told[:2] == ["effect_doubling", "effect_doubling"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from causal_report import effects, regression, response, table
 from tests.report import tables
@@ -246,3 +248,23 @@ def test_a_reason_that_one_of_two_tables_lacks_is_empty() -> None:
     frame = _status(tables.rows(10), "unavailable").assign(total_energy_joules=np.nan)
     frame["total_energy_reason"] = np.nan
     assert response.choose(frame).reason == "no direct meter was recorded"
+
+
+def test_models_are_said_to_differ_no_more_often_than_chance_allows() -> None:
+    """Eleven models with one slope: the intervals of the extremes part in one table of nine."""
+    rng = np.random.default_rng(0)
+    blank = next(iter(_effects(tables.rows(30, models=["mnist"])).values()))
+    t = float(student.ppf(0.975, 20))
+
+    def drawn(shift: float) -> bool:
+        spread = rng.uniform(0.5, 2.0, 11)
+        found = spread * rng.normal(size=11) + shift * np.arange(11)
+        error = spread * np.sqrt(rng.chisquare(20, 11) / 20)
+        each = [
+            replace(blank, estimate=float(b), lo=float(b - t * s), hi=float(b + t * s), df=20)
+            for b, s in zip(found, error, strict=True)
+        ]
+        return effects.apart(each) is not None
+
+    assert np.mean([drawn(0.0) for _ in range(200)]) <= 0.05
+    assert np.mean([drawn(2.0) for _ in range(50)]) >= 0.95
