@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -103,10 +104,7 @@ def _sentences(groups: Sequence[AdviceGroup], margin: float, grid: Grid, text: T
     counts = {"groups": len(looked), "margin": share, "n": sum(group.n for group in looked)}
     found: list[tuple[str, str]] = []
     if not looked:
-        reasons = sorted({group.reason for group in groups})
-        found.append(
-            ("nothing", text("advice.nothing_looked", reason="; ".join(reasons) or text("advice.empty")))
-        )
+        found.append(("nothing", text("advice.nothing_looked", reason=_commonest(groups, text))))
     elif not advised:
         found.append(("none", text("advice.none", **counts)))
     else:
@@ -119,6 +117,19 @@ def _sentences(groups: Sequence[AdviceGroup], margin: float, grid: Grid, text: T
         intensity = number.significant(grid.g_per_kwh)
         found.append((key, text(f"advice.{key}", intensity=intensity, source=grid.source)))
     return tuple(Sentence(key=key, text=words) for key, words in found)
+
+
+def _commonest(groups: Sequence[AdviceGroup], text: Text) -> str:
+    """Why most groups were not looked at; of reasons that differ by their numbers the best-placed group's."""
+    if not groups:
+        return text("advice.empty")
+    kinds = Counter(_wordless(group.reason) for group in groups)
+    most = min(kinds, key=lambda kind: (-kinds[kind], kind))
+    return max((g for g in groups if _wordless(g.reason) == most), key=lambda g: (g.n, g.model)).reason
+
+
+def _wordless(reason: str) -> str:
+    return "".join(letter for letter in reason if not letter.isdigit())
 
 
 def save(group: AdviceGroup, setting: AdviceSetting, text: Text) -> str:

@@ -342,3 +342,11 @@ def test_the_better_way_is_guessed_from_whole_words(name: str, way: str) -> None
     column = Column(name=name, label=name, part="performance")
     assert better(column) == (way, True)
     assert better(replace(column, better="lower")) == ("lower", False)
+
+
+def test_many_groups_that_are_too_small_are_told_once() -> None:
+    rows = frame().head(30).copy()
+    rows["model"] = np.repeat(["one", "two", "three", "four"], [11, 10, 7, 2])
+    (said,) = [s.text for s in given(rows).sentences if s.key == "nothing"]
+    assert said.count("are needed") == 1
+    assert "11 runs" in said
