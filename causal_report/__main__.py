@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,34 +15,34 @@ from causal_report.errors import InputError, ReportError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTLY_READ, BAD_INPUT, FAULT = 1, 2, 3
-"""The page is written without what could not be read; nothing can be used; a fault of this program."""
+BAD_INPUT, PARTLY_READ, NO_RUN = 2, 4, 5
+"""Nothing can be read; the page is written without what could not be; it is written, but no run is usable.
+(1 is Python's own, for a fault.)"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report and print where it is.
 
     Returns:
-        0; 1 where the report is written but part of a table could not be read, which is said on
-        standard error and on the page; 2 with a message when the input cannot be used.
+        0; 4 where the report is written but part of a table could not be read, which is said on
+        standard error and on the page; 5 where no run is usable; 2 with a message when the input cannot
+        be used, and nothing is written.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(given)
     try:
-        page, lost = _report(options, given)
+        page, lost, usable = _report(options, given)
     except ReportError as error:
         print(f"causal_report: {error}", file=sys.stderr)
         return BAD_INPUT
-    except Exception:  # else Python's own exit code, 1, would say that the page is written
-        traceback.print_exc()
-        return FAULT
     print(page)
-    if not lost:
-        return 0
     for note in lost:
         print(f"causal_report: {note}", file=sys.stderr)
-    print(f"causal_report: {page} is written without what could not be read", file=sys.stderr)
-    return PARTLY_READ
+    if lost:
+        print(f"causal_report: {page} is written without what could not be read", file=sys.stderr)
+    if not usable:
+        return NO_RUN
+    return PARTLY_READ if lost else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,8 +131,8 @@ def _number(given: str, low: float, high: float, wanted: str) -> float:
     return value
 
 
-def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, list[str]]:
-    """The page, and what of the input is not in it."""
+def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, list[str], bool]:
+    """The page, what of the input is not in it, and whether any run is usable."""
     from causal_report import load, render
     from causal_report.analysis import analyse
     from causal_report.findings import to_json
@@ -171,9 +170,10 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
             _write(out / "advice.toml", findings.advice.design)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
-    if not findings.data.used:
+    usable = bool(findings.data.used or findings.data.pairs)
+    if not usable:
         print(f"causal_report: {findings.verdict.sentences[0].text}", file=sys.stderr)
-    return out / "report.html", [note for source in sources for note in source.unread]
+    return out / "report.html", [note for source in sources for note in source.unread], usable
 
 
 def _write(path: Path, content: str) -> None:

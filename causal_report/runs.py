@@ -42,7 +42,8 @@ def describe(
         runs=len(frame),
         failed=int((~frame["training_success"]).sum()),
         flagged=len(flagged),
-        used=len(usable.frame) - pairs,
+        used=len(single),
+        pairs=pairs,
         models=tuple(
             _model(model, rows, single, chosen, sources) for model, rows in frame.groupby("model_id")
         ),

@@ -52,7 +52,7 @@ def conclude(
         return Sentence(key=key, text=text(f"verdict.{key}", **values))
 
     sentences = [_status(say, response, data)]
-    if data.used:
+    if data.used or data.pairs:
         several = sum(model.used > 0 for model in data.models) > 1
         by_mode = any(answer.key.startswith(BY_MODE) for answer in answers)
         sentences += _main_effects(say, response, effects, several, by_mode)
@@ -70,7 +70,7 @@ def _status(say: Say, response: Response, data: Data) -> Sentence:
     """The first sentence: what the joules are."""
     if not data.runs:
         return say("nothing")
-    if not data.used:
+    if not data.used and not data.pairs:
         return say("none_usable", runs=data.runs)
     if response.shown in ("simulated", "replayed"):
         return say(response.shown, n=getattr(response, response.shown), of=response.of)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-DONE, PARTLY_READ = 0, 1
-"""Exit codes of ``python -m causal_report`` that leave a page; the second: without what could not be read."""
+WRITTEN = (0, 4, 5)
+"""Exit codes of ``python -m causal_report`` that leave a page: whole, without what could not be read, without
+any usable run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def analyse(folder: Path, engine: str) -> Analysis:
         check=False,
         start_new_session=True,
     )
-    written = done.returncode in (DONE, PARTLY_READ)
+    written = done.returncode in WRITTEN
     return Analysis(
         page=folder / "report.html" if written else None,
         exit_code=done.returncode,

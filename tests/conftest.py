@@ -23,9 +23,11 @@ pytest_plugins = ["pytester", "tests.engine", "tests.boxes"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Started with "&" or nohup by a script: what tests interrupt or hang up would inherit the ignored signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started with "&" by a script: what tests interrupt would inherit the ignored signal and hang.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LOCKS = Path(tempfile.mkdtemp(prefix="wattwhy-locks-"))
 _lock_numbers = itertools.count(1)

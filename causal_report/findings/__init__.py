@@ -98,12 +98,13 @@ class ModelRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """What was run. ``used`` rows are those that enter effects."""
+    """What was run: ``used`` rows enter effects; ``pairs`` are usable rows of two programs at once."""
 
     runs: int
     failed: int
     flagged: int
     used: int
+    pairs: int
     models: tuple[ModelRows, ...]
     factors: tuple[Factor, ...]
     notes: tuple[str, ...]

@@ -1,8 +1,9 @@
-"""Point estimates of a path with HC3 errors, from columns that the controls were taken out of.
+"""Point estimates of a path with their errors, from columns that the controls were taken out of.
 
 By the theorem of Frisch, Waugh and Lovell the slope of a column in a regression is that of what the
-other columns leave of it; its HC3 error (MacKinnon and White 1985) needs the leverages besides. One
-QR of the controls thus serves every path of a cause; a test holds the numbers to those of statsmodels.
+other columns leave of it; its HC3 error (MacKinnon and White 1985) needs the leverages besides, and as in
+:mod:`causal_report.regression` the classical error takes its place where it is the larger. One QR of the
+controls thus serves every path of a cause; a test holds the numbers to those of a whole regression.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ALONE = 1e-8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """A slope with its HC3 error and two-sided p by Student's t; None where one row decides it."""
+    """A slope with its error and two-sided p by Student's t; None where one row decides it."""
 
     estimate: float
     se: float | None
@@ -103,6 +104,7 @@ class Adjusted:
         df, left = self.df - used, 1.0 - leverage
         if df < 1 or float(left.min()) < ALONE:
             return Slope(estimate=estimate, se=None, p=None, df=df)
-        se = math.sqrt(float(np.sum((own * error / left) ** 2))) / float(own @ own)
+        robust = math.sqrt(float(np.sum((own * error / left) ** 2))) / float(own @ own)
+        se = max(robust, math.sqrt(float(error @ error) / df / float(own @ own)))
         p = 2 * float(stdtr(df, -abs(estimate / se))) if se > 0 else None
         return Slope(estimate=estimate, se=se if se > 0 else None, p=p, df=df)

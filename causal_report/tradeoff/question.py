@@ -99,6 +99,9 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
     if not found:
         yield say("none")
         return
+    if not tested:
+        yield say("untested")
+        return
     kinds = {kind: [i for i in tested if i.verdict == kind] for kind in ("trade-off", "win-win")}
     counts = {i.verdict: 0 for i in tested} | {
         kind: sum(i.verdict == kind for i in tested)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from causal_report import contract
-from causal_report.__main__ import main
+from causal_report.__main__ import NO_RUN, main
 from tests.report import tables
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def test_an_empty_table_still_gives_a_page(tmp_path: Path) -> None:
     session = tables.golden(tmp_path)
     head = (session / "summary.csv").read_text().splitlines()[0]
     (session / "summary.csv").write_text(head + "\n")
-    assert _run(session) == 0
+    assert _run(session) == NO_RUN
     assert "Nothing was measured" in (session / "report.html").read_text(encoding="utf-8")
     jsonschema.validate(_json(session), contract.schema())
 

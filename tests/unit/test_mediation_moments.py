@@ -102,7 +102,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(12, 60), st.integers(1, 3), st.integers(0, 99))
-def test_slopes_and_hc3_are_those_of_statsmodels(n: int, models: int, seed: int) -> None:
+def test_slopes_and_errors_are_those_of_a_whole_regression(n: int, models: int, seed: int) -> None:
     columns, strata = _made(n, models=models, seed=seed)
     adjusted = Adjusted(columns[:, :2], strata)
     found = adjusted.path(*(adjusted.column(columns[:, at]) for at in (2, 3, 4)))
