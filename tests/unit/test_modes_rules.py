@@ -190,10 +190,10 @@ def test_on_the_published_table_the_load_costs_energy_mostly_through_time() -> N
 @pytest.mark.parametrize(("rise", "expected"), [(0.3, "could not be asked"), (0.0, "within the margin")])
 def test_where_no_factor_is_known_nothing_is_said_of_what_factors_do(rise: float, expected: str) -> None:
     frame = moded.rows("main effect only")
-    frame = frame.drop(columns=[name for name in frame if name.startswith("hyperparam_")])
+    frame = frame.drop(columns=[name for name in map(str, frame) if name.startswith("hyperparam_")])
     level = rise * (frame["mode"] == "background") + 0.05 * np.random.default_rng(0).normal(size=len(frame))
     frame["duration_seconds"] = 100 * np.exp(level)
-    for name in (n for n in frame if n.endswith("_joules")):
+    for name in [n for n in map(str, frame) if n.endswith("_joules")]:
         frame[name] = 5000 * np.exp(level)
     verdict = moded.compared(frame).verdicts[0]
     assert verdict.scenario == (2 if rise else None)
