@@ -32,6 +32,8 @@ from causal_report.verdict import ESTIMATORS, PARTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jinja2 import Environment
+
     from causal_report.findings import Effect, Findings, Sentence
 
 SECTIONS = (
@@ -51,38 +53,47 @@ BROKEN = (
 """Where no line may end: between a number and its per cent sign, a letter and its number."""
 
 
-def render(findings: Findings) -> str:
-    """The page in the findings' language. Every value is escaped; an unknown name is an error."""
+def environment(language: str) -> Environment:
+    """What templates are rendered by: every value is escaped, an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(templates()),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "t": Text(findings.language),
+    made.globals |= {
+        "t": Text(language),
         "fmt": number,
         "style": (templates() / "style.css").read_text(encoding="utf-8"),
         "script": (templates() / "table.js").read_text(encoding="utf-8"),
     }
+    return made
+
+
+def render(findings: Findings) -> str:
+    """The page in the findings' language."""
     main, rest = _effects(findings)
-    page = environment.get_template("report.html.j2").render(
-        f=findings,
-        fig=_figures(findings),
-        answers=_answers(findings),
-        main_effects=main,
-        other_effects=rest,
-        sections=[name for name in SECTIONS if _shown(findings, name)],
-        intervals=intervals.elasticities(findings.effects),
-        dose=scatter.scatter(findings.dose),
-        strips=strips.strips(findings.agreement, PARTS, ESTIMATORS),
-        pairs=difference.differences(findings.agreement, PARTS, ESTIMATORS),
-        powers=[power.figure(trace) for trace in findings.metering.traces],
-        parts=PARTS,
-        named=ESTIMATORS,
+    page = (
+        environment(findings.language)
+        .get_template("report.html.j2")
+        .render(
+            f=findings,
+            fig=_figures(findings),
+            answers=_answers(findings),
+            main_effects=main,
+            other_effects=rest,
+            sections=[name for name in SECTIONS if _shown(findings, name)],
+            intervals=intervals.elasticities(findings.effects),
+            dose=scatter.scatter(findings.dose),
+            strips=strips.strips(findings.agreement, PARTS, ESTIMATORS),
+            pairs=difference.differences(findings.agreement, PARTS, ESTIMATORS),
+            powers=[power.figure(trace) for trace in findings.metering.traces],
+            parts=PARTS,
+            named=ESTIMATORS,
+        )
     )
     for broken, joined in BROKEN:
         page = re.sub(broken, joined, page)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 
-from causal_report import advice, number, response, table
+from causal_report import advice, response, table
 from causal_report.figures import advice as drawing
-from causal_report.text import Text, templates
-from tests.report import tables
+from causal_report.text import Text
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,18 +50,4 @@ def given(rows: pd.DataFrame, **options: Any) -> Advice:
 
 
 def render(found: Advice) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(advice=found, simulated=""),
-        "fig": SimpleNamespace(advice=drawing.savings(found)),
-    }
-    source = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/advice.html.j2" %}'
-    return environment.from_string(source).render()
+    return section.render("advice", found, advice=drawing.savings(found))

@@ -7,17 +7,15 @@ import json
 import re
 from dataclasses import asdict
 from functools import cache
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import concurrency, contract, number, response, table
+from causal_report import concurrency, contract, response, table
 from causal_report.figures import concurrency as drawing
 from causal_report.findings.concurrency import Concurrency
-from causal_report.text import Text, templates
-from tests.report import paired, tables
+from causal_report.text import Text
+from tests.report import paired, section, tables
 
 TEXT = Text("en")
 
@@ -38,26 +36,8 @@ def _none() -> Concurrency:
 
 
 def _page(found: Concurrency, *, figures: bool = True) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(concurrency=found, simulated=""),
-        "fig": SimpleNamespace(
-            concurrency=drawing.saved(found.pairs) if figures else None,
-            concurrency_shares=drawing.shares(found.pairs) if figures else None,
-        ),
-    }
-    part = (
-        '{% import "partials/macros.html.j2" as m with context %}{% include "partials/concurrency.html.j2" %}'
-    )
-    return environment.from_string(part).render()
+    drawn = {"concurrency": drawing.saved(found.pairs), "concurrency_shares": drawing.shares(found.pairs)}
+    return section.render("concurrency", found, **(drawn if figures else dict.fromkeys(drawn)))
 
 
 def test_the_page_shows_sentences_tables_and_figures_once_each() -> None:

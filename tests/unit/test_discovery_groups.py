@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from causal_report import number, response, table
+from causal_report import response, table
 from causal_report.discovery import classic, groups, validation
 from causal_report.errors import InputError
 from causal_report.figures import graph as drawing
-from causal_report.text import Text, templates
-from tests.report import tables
+from causal_report.text import Text
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,26 +217,11 @@ def test_the_marks_of_causal_learn_are_read_as_edges() -> None:
 
 
 def test_the_page_shows_each_group_once() -> None:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import escape
 
     found = _explore(_frame())
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(groups=found, simulated=""),
-        "fig": SimpleNamespace(groups={name: drawing.group(group) for name, group in found.items()}),
-    }
-    page = environment.from_string(
-        '{% import "partials/macros.html.j2" as m with context %}{% include "partials/discovery.html.j2" %}'
-    ).render()
+    drawn = {name: drawing.group(group) for name, group in found.items()}
+    page = section.render("groups", found, template="discovery", groups=drawn)
     assert page.count('<section id="discovery"') == 1
     assert page.count("<svg") == 1
     assert 'id="discovery-1-dag-t"' in page

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import effects, number, outcomes, response, table
+from causal_report import effects, outcomes, response, table
 from causal_report.figures import decomposition
-from causal_report.text import Text, templates
-from tests.report import tables
+from causal_report.text import Text
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     from causal_report.findings.effects import Question1
@@ -255,24 +253,7 @@ def test_the_section_renders_with_everything_and_with_nothing() -> None:
 
 
 def _render(found: Question1) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": Text("en"),
-        "fmt": number,
-        "f": SimpleNamespace(question1=found, simulated=""),
-        "fig": SimpleNamespace(question1=decomposition.decomposition(found.parts)),
-    }
-    lines = (
-        '{% import "partials/macros.html.j2" as m with context %}',
-        '{% include "partials/question1.html.j2" %}',
-    )
-    return environment.from_string("".join(lines)).render()
+    return section.render("question1", found, question1=decomposition.decomposition(found.parts))
 
 
 @pytest.mark.slow

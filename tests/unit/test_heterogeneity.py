@@ -7,14 +7,13 @@ from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 import pytest
 
-from causal_report import heterogeneity, number, response, table
+from causal_report import heterogeneity, response, table
 from causal_report.figures import heterogeneity as drawing
-from causal_report.text import Text, templates
-from tests.report import tables
+from causal_report.text import Text
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,22 +183,7 @@ def test_econml_is_given_what_came_before_training_and_its_answers_are_kept(
 
 
 def render(found: Heterogeneity) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(heterogeneity=found, simulated=""),
-        "fig": SimpleNamespace(heterogeneity=drawing.learning(found)),
-    }
-    macros = '{% import "partials/macros.html.j2" as m with context %}'
-    source = macros + '{% include "partials/heterogeneity.html.j2" %}'
-    return environment.from_string(source).render()
+    return section.render("heterogeneity", found, heterogeneity=drawing.learning(found))
 
 
 def test_the_page_shows_every_estimator_and_why_one_is_missing() -> None:

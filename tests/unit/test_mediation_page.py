@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import number
 from causal_report.figures import paths
 from causal_report.findings.mediation import Mediation, MediationPath
 from causal_report.findings.sentence import Sentence
-from causal_report.text import Text, templates
+from tests.report import section
 
 KNOWN = MediationPath(
     group="made/<up>",
@@ -67,21 +64,7 @@ REFUSED = MediationPath(
 
 
 def _section(found: Mediation) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": Text("en"),
-        "fmt": number,
-        "f": SimpleNamespace(mediation=found, simulated=""),
-        "fig": SimpleNamespace(mediation=paths.effects(found.paths)),
-    }
-    head = '{% import "partials/macros.html.j2" as m with context %}'
-    return environment.from_string(head + '{% include "partials/mediation.html.j2" %}').render()
+    return section.render("mediation", found, mediation=paths.effects(found.paths))
 
 
 def _found(*known: MediationPath, reason: str = "") -> Mediation:

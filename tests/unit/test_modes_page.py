@@ -8,19 +8,17 @@ import json
 import math
 import re
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import pandas as pd
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import contract, findings, modes, number
+from causal_report import contract, findings, modes
 from causal_report.figures import modes as drawing
 from causal_report.findings.modes import Modes
-from causal_report.text import Text, templates
-from tests.report import moded
+from causal_report.text import Text
+from tests.report import moded, section
 
 TEXT = Text("en")
 
@@ -39,24 +37,9 @@ def _found() -> Modes:
 
 
 def _page(found: Modes, *, figures: bool = True) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(modes=found, simulated=""),
-        "fig": SimpleNamespace(
-            modes=drawing.ratios(found.effects, 10.0) if figures else None,
-            modes_slopes=drawing.slopes(found.interactions, "total_energy_joules") if figures else None,
-        ),
-    }
-    source = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/modes.html.j2" %}'
-    return environment.from_string(source).render()
+    slopes = drawing.slopes(found.interactions, "total_energy_joules")
+    drawn = {"modes": drawing.ratios(found.effects, 10.0), "modes_slopes": slopes}
+    return section.render("modes", found, **(drawn if figures else dict.fromkeys(drawn)))
 
 
 def test_the_page_shows_verdicts_tables_and_figures_once_each() -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from itertools import count
-from types import SimpleNamespace
 
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import number, quality, table
+from causal_report import quality, table
 from causal_report.figures.flagged import MOST_DAYS, flagged
 from causal_report.findings.quality import Day, Quality
-from causal_report.text import Text, templates
-from tests.report import flawed, tables
+from causal_report.text import Text
+from tests.report import flawed, section, tables
 
 
 def _found(kind: str, *, keep: bool = False) -> Quality:
@@ -22,20 +20,7 @@ def _found(kind: str, *, keep: bool = False) -> Quality:
 
 
 def _page(found: Quality) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/quality.html.j2" %}'
-    return environment.from_string(page).render(
-        t=Text("en"),
-        fmt=number,
-        f=SimpleNamespace(quality=found, simulated=""),
-        fig=SimpleNamespace(quality=flagged(found.days)),
-    )
+    return section.render("quality", found, quality=flagged(found.days))
 
 
 def test_the_first_sentence_says_how_many_rows_are_false_and_what_becomes_of_them() -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-import jinja2
 import numpy as np
 import pytest
 import statsmodels.formula.api as smf
 
-from causal_report import number, recipe, table
+from causal_report import recipe, table
 from causal_report.effects import estimate
 from causal_report.figures import recipe as drawing
 from causal_report.sources import published
 from causal_report.table import Column, Table
-from causal_report.text import Text, templates
-from tests.report import tables
+from causal_report.text import Text
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,21 +147,7 @@ def test_a_hyperparameter_that_moves_with_duration_alone_gives_no_number() -> No
 
 
 def render(found: Recipe) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": TEXT,
-        "fmt": number,
-        "f": SimpleNamespace(recipe=found, simulated=""),
-        "fig": SimpleNamespace(recipe=drawing.coefficients(found)),
-    }
-    source = '{% import "partials/macros.html.j2" as m with context %}{% include "partials/recipe.html.j2" %}'
-    return environment.from_string(source).render()
+    return section.render("recipe", found, recipe=drawing.coefficients(found))
 
 
 def test_the_page_calls_every_number_the_published_recipe() -> None:

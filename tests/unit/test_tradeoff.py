@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from causal_report import number, regression, response, table, tradeoff
+from causal_report import regression, response, table, tradeoff
 from causal_report.figures import pareto as drawn
-from causal_report.text import Text, templates
+from causal_report.text import Text
 from causal_report.tradeoff import factors, metric, pareto
-from tests.report import tables
+from tests.report import section, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,23 +266,6 @@ def test_marks_lie_in_the_plane_and_the_line_joins_the_front() -> None:
 @pytest.mark.parametrize("n", [120, 0])
 def test_the_section_renders_with_everything_and_with_nothing(n: int) -> None:
     found = _found(_four().iloc[:n])
-    environment = Environment(
-        loader=FileSystemLoader(templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "t": Text("en"),
-        "fmt": number,
-        "f": SimpleNamespace(tradeoff=found, simulated=""),
-        "fig": SimpleNamespace(tradeoff=drawn.planes(found.fronts)),
-    }
-    lines = (
-        '{% import "partials/macros.html.j2" as m with context %}',
-        '{% include "partials/tradeoff.html.j2" %}',
-    )
-    page = environment.from_string("".join(lines)).render()
+    page = section.render("tradeoff", found, tradeoff=drawn.planes(found.fronts))
     assert "Energy against performance" in page
     assert page.count("<svg") == len(drawn.planes(found.fronts))
