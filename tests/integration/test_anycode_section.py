@@ -287,7 +287,7 @@ with measure("parent", quiet=True) as m:
     if os.fork() == 0:
         sys.exit(0)
     os.wait()
-print(m.record.success)
+print(m.record.success, flush=True)
 if os.fork() == 0:
     with measure("child", quiet=True, results="elsewhere"):
         pass
