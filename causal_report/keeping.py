@@ -8,14 +8,13 @@ from causal_report import number
 from causal_report.effects import widest
 from causal_report.findings.keeping import Change, Keeping
 from causal_report.findings.sentence import Sentence
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from causal_report.findings import Effect
     from causal_report.text import Text
-
-SIGNIFICANT = 0.05
 
 
 def compare(left_out: Sequence[Effect], kept: Sequence[Effect], flagged: int, text: Text) -> Keeping:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
+SIGNIFICANT = 0.05
+"""The level that p and q are judged by, the same in every part of the page."""
 ALIASED = 1e-9
 """A column whose unexplained share of variation is below this moves only with the others."""
 SATURATED = 1e-10

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from causal_report import number
 from causal_report.effects import POOLED, apart, widest
 from causal_report.findings import Sentence, Verdict
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     Say = Callable[..., Sentence]
 
-SIGNIFICANT = 0.05
 NEGLIGIBLE_PCT = 5.0
 """An interval within this many per cent for a doubling says that an effect, if any, is small."""
 CONCENTRATED = 0.5

@@ -11,6 +11,7 @@ from causal_report import regression
 from causal_report.discovery import classic, exact
 from causal_report.errors import EngineError
 from causal_report.findings.discovery import Edge, EngineRun, Graph, Node
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Pair = tuple[int, int]
 
 PRESENT = 0.5
-SIGNIFICANT = 0.05
 APART = 0.4
 """Engines that differ by more than this on an edge dispute it."""
 DIBS_LEAST_N = 40

@@ -9,8 +9,9 @@ import numpy as np
 
 from causal_report import regression
 from causal_report.discovery import exact
-from causal_report.discovery.evidence import PRESENT, SIGNIFICANT
+from causal_report.discovery.evidence import PRESENT
 from causal_report.findings.discovery import Refit, Split
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -6,13 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from causal_report import regression
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from causal_report.findings.effects import Effect
-
-SIGNIFICANT = 0.05
 
 
 def apart(effects: Iterable[Effect]) -> tuple[Effect, Effect] | None:

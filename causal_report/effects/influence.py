@@ -11,6 +11,7 @@ from causal_report.effects import sheet as sheets
 from causal_report.effects.setup import setups
 from causal_report.effects.total import alike, slope_of
 from causal_report.findings.effects import LeaveOneOut
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-SIGNIFICANT = 0.05
 REFITTED = 3
 """Rows that hold an effect up most and are each left out in a refit."""
 MOST_ROWS = 20_000

@@ -17,6 +17,7 @@ from causal_report.effects.sheet import POOLED
 from causal_report.effects.total import estimate, in_plain, widest
 from causal_report.findings.effects import DesignFacts, Question1
 from causal_report.findings.sentence import Sentence
+from causal_report.regression import SIGNIFICANT
 from causal_report.table import Table
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     Say = Callable[..., Sentence]
 
-SIGNIFICANT = 0.05
 MOST_SAID = 4
 INFLATED = 5.0
 """A variance inflation from which factors can hardly be told apart (Kutner and others 2004 say 10)."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def raw(frame: pd.DataFrame, factors: Sequence[Column], outcomes: Sequence[Column]) -> tuple[RawEffect, ...]:
-    """Slopes on plain scales with HC3 intervals, on the rows of one model at a time.
+    """Slopes on plain scales with intervals, on the rows of one model at a time.
 
     A straight line through plain units: what one more of the factor costs on average over the range
     that was run. The elasticities beside it say how that scales.

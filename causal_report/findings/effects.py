@@ -19,7 +19,7 @@ class Effect:
         scope: a model, or ``all models`` for the pooled slope within models.
         scale: ``elasticity`` (log outcome, log factor), ``rate`` (log outcome, plain factor),
             ``per-log`` (plain outcome, log factor), ``slope`` (plain, plain).
-        estimate: coefficient, with ``lo`` and ``hi`` of its 95 % HC3 interval; None if ``reason``.
+        estimate: coefficient, with ``lo`` and ``hi`` of its 95 % interval; None if ``reason``.
         plain: the same in plain terms, ``plain_lo`` and ``plain_hi`` its interval: per cent change
             (log outcomes) or change of the metric, for a factor times ``step`` (log) or plus ``step``.
         q: Benjamini-Hochberg over every effect of the report.
@@ -54,7 +54,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """A number with its 95 % HC3 interval, p, and q over the table it stands in."""
+    """A number with its 95 % interval, p, and q over the table it stands in."""
 
     estimate: float
     lo: float

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from causal_report import number
 from causal_report.mediation import instrument, intervals, sensitivity
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from causal_report.mediation.fit import Path, Slope
     from causal_report.text import Text
 
-SIGNIFICANT = 0.05
 TWO_ERRORS = 2.0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from causal_report import outcomes
+from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 PARTS_OF_ENERGY = ("duration_seconds", "energy_gpu_avg_watts")
 """Energy is their product: as mediators they explain everything and say nothing."""
 PRESENT = 0.5
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

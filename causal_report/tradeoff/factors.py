@@ -14,6 +14,7 @@ from causal_report.effects.setup import setups
 from causal_report.effects.sheet import POOLED
 from causal_report.effects.total import SCALES, in_plain, slope_of, step
 from causal_report.findings.tradeoff import Exchange, FactorVerdict, MarginTest
+from causal_report.regression import SIGNIFICANT
 from causal_report.table import vector
 from causal_report.tradeoff import metric as metrics
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-SIGNIFICANT = 0.05
 MORE = math.log(1.1)
 """An exchange is told for ten per cent more energy."""
 
