@@ -86,6 +86,11 @@ def fixed(value: float | None, places: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
+def tick(value: float) -> str:
+    """A value on an axis."""
+    return f"{value:g}".replace("-", MINUS)
+
+
 def probability(value: float | None) -> str:
     """A p or q value: never rounded to zero."""
     if value is None or not math.isfinite(value):

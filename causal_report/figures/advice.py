@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report.figures.labels import MARGIN, fitted, named, room
+from causal_report.figures.rows import Interval, Plot, ends
 from causal_report.figures.scale import Scale
 
 if TYPE_CHECKING:
@@ -21,31 +22,11 @@ LOW, HIGH = 0.2, 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A setting's interval in pixels; ``cut_lo`` and ``cut_hi`` say that it runs on beyond the plot."""
+class Savings(Plot):
+    """Everything the template places; a line is clear where the setting is safe."""
 
-    y: float
-    x: float
-    lo: float
-    hi: float
-    label: str
-    safe: bool
-    words: str
-    cut_lo: bool
-    cut_hi: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Savings:
-    """Everything the template places."""
-
-    width: int
-    height: int
-    left: int
-    bottom: float
     one: float
-    lines: tuple[Line, ...]
-    ticks: tuple[tuple[float, str], ...]
+    lines: tuple[Interval, ...]
 
 
 def savings(advice: Advice) -> Savings | None:
@@ -83,17 +64,13 @@ def _label(group: AdviceGroup, names: Mapping[str, str]) -> str:
     return fitted(f"{' + '.join(models)}, {group.mode}", MOST_LEFT - MARGIN)
 
 
-def _line(group: AdviceGroup, setting: AdviceSetting, label: str, scale: Scale, y: float) -> Line:
+def _line(group: AdviceGroup, setting: AdviceSetting, label: str, scale: Scale, y: float) -> Interval:
     changed = ", ".join(f"{c.label} {c.value:.4g}" for c in setting.changes)
-    return Line(
+    return Interval(
+        **ends(scale, setting.ratio, setting.lo, setting.hi),
         y=y,
-        x=scale(min(max(setting.ratio, scale.low), scale.high)),
-        lo=scale(max(setting.lo, scale.low)),
-        hi=scale(min(setting.hi, scale.high)),
         label=label,
-        safe=setting.safe,
+        clear=setting.safe,
         words=f"{group.model}, {group.mode}: {changed}: energy times {setting.ratio:.2f}, "
         f"95 % interval {setting.lo:.2f} to {setting.hi:.2f}, {'safe' if setting.safe else 'not shown safe'}",
-        cut_lo=setting.lo < scale.low,
-        cut_hi=setting.hi > scale.high,
     )

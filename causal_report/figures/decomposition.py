@@ -10,6 +10,7 @@ from causal_report import number
 from causal_report.effects import POOLED
 from causal_report.effects.total import in_plain
 from causal_report.figures.labels import MARGIN, fitted, named, room
+from causal_report.figures.rows import Plot, grouped, stacked
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -51,16 +52,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decomposed:
+class Decomposed(Plot):
     """Everything the template places; ``left_out`` rows did not fit."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     rows: tuple[Row, ...]
-    headings: tuple[tuple[float, str], ...]
-    ticks: tuple[tuple[float, str], ...]
     zero: float
     left_out: int
 
@@ -83,25 +78,22 @@ def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
     names = named(p.scope for p in shown)
     left = room(names.values(), LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
-    rows: list[Row] = []
-    headings: list[tuple[float, str]] = []
-    y = float(TOP)
-    for label in dict.fromkeys(p.factor_label for p in shown):
-        mine = [p for p in shown if p.factor_label == label]
-        headings.append((y + ROW / 2, f"{label} ({_step(mine[0])})"))
-        y += ROW
-        for part in mine:
-            rows.append(_row(part, fitted(names[part.scope], left - MARGIN), scale, y + ROW / 2))
-            y += ROW
-        y += GAP
+    by_factor = grouped(shown, lambda part: part.factor_label)
+    drawn, headings, bottom = stacked(
+        ((f"{factor} ({_step(mine[0])})", mine) for factor, mine in by_factor.items()),
+        lambda part, y: _row(part, fitted(names[part.scope], left - MARGIN), scale, y),
+        top=TOP,
+        row=ROW,
+        gap=GAP,
+    )
     return Decomposed(
         width=WIDTH,
-        height=round(y + AXIS),
+        height=round(bottom + AXIS),
         left=left,
-        bottom=y,
-        rows=tuple(rows),
-        headings=tuple(headings),
-        ticks=tuple((scale(v), f"{v:g}".replace("-", number.MINUS)) for v in scale.ticks(8)),
+        bottom=bottom,
+        rows=drawn,
+        headings=headings,
+        ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
         zero=scale(0.0),
         left_out=len(known) - len(shown),
     )
@@ -127,7 +119,7 @@ def _row(part: Decomposition, label: str, scale: Scale, y: float) -> Row:
     whole = part.energy
 
     def at(value: float) -> float:
-        return scale(min(max(_doublings(part, value), scale.low), scale.high))
+        return scale.clipped(_doublings(part, value))
 
     def bar(slope: Slope, top: float, series: int) -> Bar:
         ends = sorted((scale(0.0), at(slope.estimate)))

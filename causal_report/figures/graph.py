@@ -5,15 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from causal_report.findings.discovery import Edge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from causal_report.findings.discovery import Graph, Group
+    from causal_report.findings.discovery import Edge, Graph
 
     Point = tuple[float, float]
 
@@ -75,29 +73,6 @@ def layout(graph: Graph) -> Layout | None:
         arrows=tuple(_arrow(edge, place[edge.parent], place[edge.child]) for edge in shown),
         by=by,
     )
-
-
-def group(found: Group) -> Layout | None:
-    """The graph of a group over all its rows, with the verdicts of the converging evidence."""
-    whole = found.graphs["all"]
-    if whole.reason:
-        return None
-    labels = {node.label: node.name for node in whole.nodes}
-    shown = tuple(
-        Edge(
-            parent=labels[e.cause_label],
-            child=labels[e.effect_label],
-            dibs=e.dibs,
-            exact=e.exact,
-            ols=e.ols,
-            p=e.p,
-            q=e.ols_q,
-            verdict="supported" if e.verdict == "validated" else "disputed",
-        )
-        for e in found.edges
-        if not e.aside and e.verdict in ("validated", "direction not confirmed")
-    )
-    return layout(replace(whole, edges=shown))
 
 
 def _width(graph: Graph, part: str) -> float:

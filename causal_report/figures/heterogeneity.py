@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report import number
 from causal_report.figures.labels import room
+from causal_report.figures.rows import Plot
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -40,16 +42,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learning:
+class Learning(Plot):
     """Everything the template places."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     zero: float
     lines: tuple[Line, ...]
-    ticks: tuple[tuple[float, str], ...]
 
 
 def learning(found: Heterogeneity) -> Learning | None:
@@ -71,7 +68,7 @@ def learning(found: Heterogeneity) -> Learning | None:
         bottom=bottom,
         zero=scale(0.0),
         lines=tuple(_line(e, scale, TOP + ROW * (i + 0.5)) for i, e in enumerate(effects)),
-        ticks=tuple((scale(v), f"{v:g}".replace("-", "\u2212")) for v in scale.ticks(8)),
+        ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
     )
 
 
@@ -90,13 +87,13 @@ def _line(effect: LearnedEffect, scale: Scale, y: float) -> Line:
 
 
 def _mark(effect: LearnedEffect, one: Learned, learned: bool, scale: Scale, y: float) -> Mark:
-    lo, middle, hi = (min(max(v, scale.low), scale.high) for v in _bounds(one))
+    lo, middle, hi = map(scale.clipped, _bounds(one))
     shown = ", ".join(f"{v:.2f}" for v in _bounds(one))
     return Mark(
         y=y,
-        x=scale(middle),
-        lo=scale(lo),
-        hi=scale(hi),
+        x=middle,
+        lo=lo,
+        hi=hi,
         learned=learned,
         words=f"{_label(effect)}, {one.method}: low, estimate, high {shown}",
     )

@@ -1,17 +1,20 @@
-"""Interval plots: one line an effect, a dot for the estimate, a bar for its interval."""
+"""Elasticities: one line an effect, a dot for the estimate, a bar for its interval."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report import number
 from causal_report.effects import widest
 from causal_report.figures.labels import MARGIN, fitted, named, room
+from causal_report.figures.rows import Interval, Plot, ends, grouped, stacked
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from causal_report.figures.rows import Ticks
     from causal_report.findings import Effect
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 12, 44
@@ -20,40 +23,11 @@ MOST_LINES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One interval in pixels; ``cut_lo`` and ``cut_hi`` say that it runs on beyond the plot."""
-
-    y: float
-    x: float
-    lo: float
-    hi: float
-    label: str
-    clear: bool
-    words: str
-    cut_lo: bool = False
-    cut_hi: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
-    """A group's name above its lines."""
-
-    y: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intervals:
+class Intervals(Plot):
     """Everything the template places."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
-    lines: tuple[Line, ...]
-    headings: tuple[Heading, ...]
-    ticks: tuple[tuple[float, str], ...]
-    references: tuple[tuple[float, str], ...]
+    lines: tuple[Interval, ...]
+    references: Ticks
 
 
 def elasticities(effects: Sequence[Effect]) -> Intervals | None:
@@ -61,32 +35,27 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
     shown = _fitting([e for e in effects if e.scale == "elasticity" and e.estimate is not None])
     if not shown:
         return None
-    factors = list(dict.fromkeys(e.factor_label for e in shown))
     centres = [e.estimate for e in shown if e.estimate is not None]
     bounds = [b for e in shown for b in (e.lo, e.hi) if b is not None and -1.5 <= b <= 2.5]
     low, high = padded([*centres, *bounds, 0.0, 1.0])
     names = _names(shown)
     left = room(names.values(), LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
-    lines: list[Line] = []
-    headings: list[Heading] = []
-    y = float(TOP)
-    for factor in factors:
-        headings.append(Heading(y=y + ROW / 2, label=factor))
-        y += ROW
-        for effect in (e for e in shown if e.factor_label == factor):
-            lines.append(_line(effect, fitted(names[_place(effect)], left - MARGIN), scale, y + ROW / 2))
-            y += ROW
-        y += GAP
-    ticks = tuple((scale(v), f"{v:g}".replace("-", "\u2212")) for v in scale.ticks(8))
+    lines, headings, bottom = stacked(
+        grouped(shown, lambda effect: effect.factor_label).items(),
+        lambda effect, y: _line(effect, fitted(names[_place(effect)], left - MARGIN), scale, y),
+        top=TOP,
+        row=ROW,
+        gap=GAP,
+    )
     return Intervals(
         width=WIDTH,
-        height=round(y + AXIS),
+        height=round(bottom + AXIS),
         left=left,
-        bottom=y,
-        lines=tuple(lines),
-        headings=tuple(headings),
-        ticks=ticks,
+        bottom=bottom,
+        lines=lines,
+        headings=headings,
+        ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
         references=((scale(0.0), "no effect"), (scale(1.0), "proportional")),
     )
 
@@ -112,18 +81,14 @@ def _names(effects: Sequence[Effect]) -> dict[tuple[str, str], str]:
     }
 
 
-def _line(effect: Effect, label: str, scale: Scale, y: float) -> Line:
+def _line(effect: Effect, label: str, scale: Scale, y: float) -> Interval:
     lo, hi = effect.lo or 0.0, effect.hi or 0.0
     estimate = effect.estimate or 0.0
-    return Line(
+    return Interval(
+        **ends(scale, estimate, lo, hi),
         y=y,
-        x=scale(estimate),
-        lo=scale(max(lo, scale.low)),
-        hi=scale(min(hi, scale.high)),
         label=label,
         clear=effect.q is not None and effect.q < 0.05,
         words=f"{effect.factor_label} on {effect.outcome_label} ({effect.scope}): "
         f"{estimate:.2f}, 95 % interval {lo:.2f} to {hi:.2f}",
-        cut_lo=lo < scale.low,
-        cut_hi=hi > scale.high,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report import number
+from causal_report.figures.rows import Interval, Plot, ends, grouped, stacked
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -25,36 +26,21 @@ FARTHEST = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModeLine:
-    """One interval in pixels; ``series`` 0 alone, 1 with a load; cut where it runs on beyond the plot.
+class ModeLine(Interval):
+    """One interval; ``series`` 0 alone, 1 with a load.
 
-    ``outside`` says that even its centre lies beyond: then there is no dot to draw.
+    ``outside`` says that even its centre lies beyond the plot: then there is no dot to draw.
     """
 
-    y: float
-    x: float
-    lo: float
-    hi: float
-    label: str
-    words: str
-    clear: bool
     series: int = 0
-    cut_lo: bool = False
-    cut_hi: bool = False
     outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModePlot:
+class ModePlot(Plot):
     """Everything the template places; ``band`` is the equivalence margin."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     lines: tuple[ModeLine, ...]
-    headings: tuple[tuple[float, str], ...]
-    ticks: tuple[tuple[float, str], ...]
     reference: tuple[float, str]
     band: tuple[float, float] | None
 
@@ -78,25 +64,21 @@ def ratios(effects: Sequence[ModeEffect], margin_pct: float) -> ModePlot | None:
     within = [min(max(b, -math.log(FARTHEST)), math.log(FARTHEST)) for b in bounds]
     low, high = padded([*(math.exp(b) for b in within), 1.0], log=True)
     scale = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT, log=True)
-    placed: list[ModeLine] = []
-    headings: list[tuple[float, str]] = []
-    y = float(TOP)
-    for metric in dict.fromkeys(e.metric for e in lines):
-        mine = [e for e in lines if e.metric == metric]
-        headings.append((y + ROW / 2, _heading(mine[0])))
-        y += ROW
-        for effect in mine:
-            placed.append(_ratio(effect, scale, y + ROW / 2))
-            y += ROW
-        y += GAP
+    placed, headings, bottom = stacked(
+        ((_heading(mine[0]), mine) for mine in grouped(lines, lambda effect: effect.metric).values()),
+        lambda effect, y: _ratio(effect, scale, y),
+        top=TOP,
+        row=ROW,
+        gap=GAP,
+    )
     share = margin_pct / 100
     return ModePlot(
         width=WIDTH,
-        height=round(y + AXIS),
+        height=round(bottom + AXIS),
         left=LEFT,
-        bottom=y,
-        lines=tuple(placed),
-        headings=tuple(headings),
+        bottom=bottom,
+        lines=placed,
+        headings=headings,
         ticks=tuple((scale(v), _tick(v)) for v in scale.ticks(7)),
         reference=(scale(1.0), "no change"),
         band=(scale(max(1 - share, low)), scale(min(1 + share, high))),
@@ -114,24 +96,22 @@ def slopes(interactions: Sequence[ModeInteraction], outcome: str) -> ModePlot | 
     centres = [s.estimate for i in lines for s in i.slopes]
     low, high = padded([*bounds, *centres, 0.0, 1.0])
     scale = Scale(low=low, high=high, start=LEFT, end=WIDTH - RIGHT)
-    placed: list[ModeLine] = []
-    headings: list[tuple[float, str]] = []
-    y = float(TOP)
-    for factor in dict.fromkeys(i.factor_label for i in lines):
-        headings.append((y + ROW / 2, factor))
-        y += ROW
-        for item in (i for i in lines if i.factor_label == factor):
-            placed += _slopes(item, scale, y + ROW / 2)
-            y += 1.5 * ROW
-        y += GAP
+    placed, headings, bottom = stacked(
+        grouped(lines, lambda item: item.factor_label).items(),
+        lambda item, y: _slopes(item, scale, y),
+        top=TOP,
+        row=ROW,
+        gap=GAP,
+        each=1.5,
+    )
     return ModePlot(
         width=WIDTH,
-        height=round(y + AXIS),
+        height=round(bottom + AXIS),
         left=LEFT,
-        bottom=y,
-        lines=tuple(placed),
-        headings=tuple(headings),
-        ticks=tuple((scale(v), f"{v:g}".replace("-", number.MINUS)) for v in scale.ticks(8)),
+        bottom=bottom,
+        lines=tuple(line for both in placed for line in both),
+        headings=headings,
+        ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
         reference=(scale(0.0), "no effect"),
         band=None,
     )
@@ -149,18 +129,14 @@ def _ratio(effect: ModeEffect, scale: Scale, y: float) -> ModeLine:
     estimate, lo, hi = (math.exp(v or 0.0) for v in (effect.estimate, effect.lo, effect.hi))
     name = effect.model or effect.group
     return ModeLine(
+        **ends(scale, estimate, lo, hi),
         y=y,
-        x=scale(min(max(estimate, scale.low), scale.high)),
-        lo=scale(min(max(lo, scale.low), scale.high)),
-        hi=scale(max(min(hi, scale.high), scale.low)),
         label=_short(name),
         words=f"{effect.label} of {name}: {number.percent(effect.pct)}, 95 % interval "
         f"{number.span(effect.pct_lo, effect.pct_hi, number.percent)}; "
         f"{effect.n_alone} runs alone, {effect.n_background} with a load",
         clear=effect.verdict == "clear",
         series=1,
-        cut_lo=lo < scale.low,
-        cut_hi=hi > scale.high,
         outside=not scale.low <= estimate <= scale.high,
     )
 
@@ -170,18 +146,14 @@ def _slopes(item: ModeInteraction, scale: Scale, y: float) -> list[ModeLine]:
     name = item.model or item.group
     return [
         ModeLine(
+            **ends(scale, slope.estimate, slope.lo, slope.hi),
             y=y + 8 * series,
-            x=scale(slope.estimate),
-            lo=scale(max(slope.lo, scale.low)),
-            hi=scale(min(slope.hi, scale.high)),
             label=_short(name) if series == 0 else "",
             words=f"{item.factor_label} on {item.outcome_label} in {name}, "
             f"{'alone' if series == 0 else 'with a load'}: {number.fixed(slope.estimate)}, 95 % interval "
             f"{number.fixed(slope.lo)} to {number.fixed(slope.hi)}",
             clear=slope.verdict == "clear",
             series=series,
-            cut_lo=slope.lo < scale.low,
-            cut_hi=slope.hi > scale.high,
         )
         for series, slope in enumerate(item.slopes)
     ]

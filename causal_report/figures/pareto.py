@@ -91,17 +91,14 @@ def _plane(front: Front, *, joules: bool) -> Plane:
 
 
 def _mark(setting: Setting, across: Scale, up: Scale, words: str) -> Mark:
-    def within(value: float, scale: Scale) -> float:
-        return scale(min(max(value, scale.low), scale.high))
-
     sure = "sure" if setting.probability > LIKELY else "unsure"
     return Mark(
         x=across(setting.energy_j),
         y=up(setting.metric),
-        left=within(setting.energy_lo, across),
-        right=within(setting.energy_hi, across),
-        top=within(setting.metric_hi, up),
-        bottom=within(setting.metric_lo, up),
+        left=across.clipped(setting.energy_lo),
+        right=across.clipped(setting.energy_hi),
+        top=up.clipped(setting.metric_hi),
+        bottom=up.clipped(setting.metric_lo),
         kind=sure if setting.front else "beaten",
         words=f"{words} (n = {setting.n}; on the front in {setting.probability:.0%} of draws)",
     )

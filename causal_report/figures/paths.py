@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from causal_report import number
 from causal_report.figures.labels import MARGIN, fitted, room
+from causal_report.figures.rows import Interval, Plot, ends, grouped, stacked
 from causal_report.figures.scale import Scale, padded
 from causal_report.mediation.modes import BACKGROUND
 from causal_report.mediation.plain import change
@@ -27,31 +26,18 @@ SQUARE, TRIANGLE = "M-3.6-3.6h7.2v7.2h-7.2z", "M0-4.8L4.4 3.4h-8.8z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathLine:
+class PathLine(Interval):
     """One path in pixels; ``direct`` and ``total`` are None where they lie beyond the plot."""
 
-    y: float
-    x: float
-    lo: float
-    hi: float
     direct: float | None
     total: float | None
-    label: str
-    clear: bool
-    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathPlot:
+class PathPlot(Plot):
     """Everything the template places."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     lines: tuple[PathLine, ...]
-    headings: tuple[tuple[float, str], ...]
-    ticks: tuple[tuple[float, str], ...]
     zero: float
     square: str
     triangle: str
@@ -69,28 +55,24 @@ def effects(paths: Sequence[MediationPath]) -> PathPlot | None:
     shown = ([p for p in known if p.cause != BACKGROUND] or known)[:MOST_LINES]
     if not shown:
         return None
-    groups = sorted({p.group for p in shown})
     reach = [v for p in shown for v in (p.plain, p.plain_lo, p.plain_hi) if v is not None]
     low, high = padded([*map(_log, reach), 0.0])
     left = room([_label(p) for p in shown], LEAST_LEFT, MOST_LEFT)
     scale = Scale(low=low, high=high, start=left, end=WIDTH - RIGHT)
-    lines: list[PathLine] = []
-    headings: list[tuple[float, str]] = []
-    y = float(TOP)
-    for group in groups:
-        headings.append((y + ROW / 2, group))
-        y += ROW
-        for path in (p for p in shown if p.group == group):
-            lines.append(_line(path, scale, y + ROW / 2))
-            y += ROW
-        y += GAP
+    lines, headings, bottom = stacked(
+        sorted(grouped(shown, lambda path: path.group).items()),
+        lambda path, y: _line(path, scale, y),
+        top=TOP,
+        row=ROW,
+        gap=GAP,
+    )
     return PathPlot(
         width=WIDTH,
-        height=round(y + AXIS),
+        height=round(bottom + AXIS),
         left=left,
-        bottom=y,
-        lines=tuple(lines),
-        headings=tuple(headings),
+        bottom=bottom,
+        lines=lines,
+        headings=headings,
         ticks=tuple((scale(_log(v)), number.percent(v, 0, sign=v != 0)) for v in _ticks(low, high)),
         zero=scale(0.0),
         square=SQUARE,
@@ -117,14 +99,12 @@ def _label(path: MediationPath) -> str:
 
 
 def _line(path: MediationPath, scale: Scale, y: float) -> PathLine:
-    lo, hi = (float(np.clip(_log(v or 0.0), scale.low, scale.high)) for v in (path.plain_lo, path.plain_hi))
+    estimate, lo, hi = (_log(v or 0.0) for v in (path.plain, path.plain_lo, path.plain_hi))
     direct, total = (change(path, value) for value in (path.direct, path.total))
     interval = number.span(path.plain_lo, path.plain_hi, number.percent)
     return PathLine(
+        **ends(scale, estimate, lo, hi),
         y=y,
-        x=scale(_log(path.plain or 0.0)),
-        lo=scale(lo),
-        hi=scale(hi),
         direct=_inside(scale, direct),
         total=_inside(scale, total),
         label=fitted(_label(path), MOST_LEFT - MARGIN),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from causal_report import number
 from causal_report.figures.labels import room
+from causal_report.figures.rows import Plot
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -28,16 +30,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coefficients:
+class Coefficients(Plot):
     """Everything the template places."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     zero: float
     lines: tuple[Line, ...]
-    ticks: tuple[tuple[float, str], ...]
 
 
 def coefficients(recipe: Recipe) -> Coefficients | None:
@@ -66,7 +63,7 @@ def coefficients(recipe: Recipe) -> Coefficients | None:
             )
             for index, edge in enumerate(edges)
         ),
-        ticks=tuple((scale(v), f"{v:g}".replace("-", "\u2212")) for v in scale.ticks(8)),
+        ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
     )
 
 

@@ -26,6 +26,10 @@ class Scale:
         share = 0.5 if high == low else (at - low) / (high - low)
         return round(self.start + share * (self.end - self.start), 1)
 
+    def clipped(self, value: float) -> float:
+        """Position of *value*, or the end that it lies beyond."""
+        return self(min(max(value, self.low), self.high))
+
     def ticks(self, wanted: int = 6) -> tuple[float, ...]:
         """About *wanted* round values within the bounds."""
         return log_ticks(self.low, self.high, wanted) if self.log else ticks(self.low, self.high, wanted)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from causal_report.figures.labels import room
+from causal_report.figures.rows import Plot
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -31,15 +32,10 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Strips:
+class Strips(Plot):
     """Everything the template places."""
 
-    width: int
-    height: int
-    left: int
-    bottom: float
     strips: tuple[Strip, ...]
-    ticks: tuple[tuple[float, str], ...]
     agreement: float
 
 

@@ -24,7 +24,7 @@ def test_the_figure_cuts_what_runs_beyond_it_and_marks_what_is_safe() -> None:
     figure = drawing.savings(found)
     assert figure is not None
     (line,) = figure.lines
-    assert line.safe
+    assert line.clear
     assert figure.left <= line.lo <= line.x <= line.hi <= figure.one
     setting = replace(found.groups[0].advised, lo=0.001, hi=50.0)  # type: ignore[type-var]
     wide = drawing.savings(replace(found, groups=(replace(found.groups[0], advised=setting),)))

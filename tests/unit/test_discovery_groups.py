@@ -220,7 +220,7 @@ def test_the_page_shows_each_group_once() -> None:
     from markupsafe import escape
 
     found = _explore(_frame())
-    drawn = {name: drawing.group(group) for name, group in found.items()}
+    drawn = {name: drawing.layout(group.graphs["all"]) for name, group in found.items()}
     page = section.render("groups", found, template="discovery", groups=drawn)
     assert page.count('<section id="discovery"') == 1
     assert page.count("<svg") == 1
@@ -230,8 +230,8 @@ def test_the_page_shows_each_group_once() -> None:
     assert str(escape(said)) in page
 
 
-def test_the_figure_of_a_group_draws_validated_edges() -> None:
-    layout = drawing.group(_explore(_frame())["examples"])
+def test_the_figure_of_a_group_draws_supported_edges() -> None:
+    layout = drawing.layout(_explore(_frame())["examples"].graphs["all"])
     assert layout is not None
     drawn = {(a.parent, a.child) for a in layout.arrows if a.verdict == "supported"}
     assert ("design_epochs", "total_energy_joules") in drawn
