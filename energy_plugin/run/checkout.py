@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UnknownNameError, UsageError
 from energy_plugin.run.host import git_facts
+from energy_plugin.run.logmarks import LogMarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -298,9 +299,9 @@ def environment(table: Checkout, home: str) -> dict[str, str]:
     }
 
 
-def begin_facts(table: Checkout, program: Program) -> dict[str, Any]:
-    """What the event ``begin`` says of a run."""
-    return {
+def marks(table: Checkout, program: Program, data: Data) -> LogMarks:
+    """What turns the original's log into events, with what ``begin`` and ``end`` say of the run."""
+    begin = {
         "model": program.model,
         "values": dict(program.values),
         "passed": list(table.sets),
@@ -308,6 +309,7 @@ def begin_facts(table: Checkout, program: Program) -> dict[str, Any]:
         "marks": METHOD,
         "unc_ns": round(table.uncertainty_s * 1e9),
     }
+    return LogMarks(table, begin=begin, end={"data_source": data.source, "weights": table.weights})
 
 
 def exit_facts(repository: Repository, table: Checkout, command: str) -> dict[str, Any]:

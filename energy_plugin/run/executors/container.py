@@ -12,11 +12,10 @@ from energy_plugin.errors import ExecutorError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from energy_plugin.declare.case import Program
-    from energy_plugin.declare.catalog import Hyperparameter
     from energy_plugin.run.executors.hostpath import HostPaths
 
 DATA, OUT, GO, WORK, WEIGHTS = "/data", "/out", "/go", "/work", "/weights.pt"
+OUTPUT = f"{OUT}/output"
 PLAIN_USER = 1000
 """Programs run as this user when the caller is root."""
 ORPHAN_S = 7 * 24 * 3600
@@ -88,16 +87,6 @@ def limits(memory_gib: float, cpus: float, timeout_s: float, gpus: Sequence[str]
 def user() -> tuple[int, int]:
     """The caller's user and group, or a plain user's when the caller is root."""
     return (os.getuid(), os.getgid()) if os.getuid() else (PLAIN_USER, PLAIN_USER)
-
-
-def arguments(program: Program, known: Mapping[str, Hyperparameter], *, weights: bool = False) -> list[str]:
-    """The program's command line inside the container, after the image's entry point."""
-    argv = ["--model", program.model, "--data", DATA, "--output", f"{OUT}/output"]
-    for name in sorted(program.passed):
-        argv += [known[name].flag, repr(program.values[name])]
-    if program.limit is not None:
-        argv += ["--limit", str(program.limit)]
-    return [*argv, "--weights", WEIGHTS] if weights else argv
 
 
 def entrypoint(deadline_s: int, name: str, program: Sequence[str]) -> list[str]:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run import checkout
-from energy_plugin.run.executors import container, engine
+from energy_plugin.run.executors import container, engine, invocation
 from energy_plugin.run.executors.dockerjob import DockerJob
 from energy_plugin.run.executors.hostpath import HostPaths, host_paths
 from energy_plugin.run.executors.keeper import Keeper
 from energy_plugin.run.executors.originaljob import RAW, DockerOriginalJob, make_pipe
 from energy_plugin.run.executors.owner import owner
-from energy_plugin.run.logmarks import LogMarks
 from energy_plugin.run.weights import Weights
 
 if TYPE_CHECKING:
@@ -102,15 +101,21 @@ class DockerExecutor:
         """Create the container; nothing starts yet."""
         repository = self._catalog.repositories[program.repository]
         image = self._images[program.repository]
-        name = "training" if program.role == "a" else f"training_{program.role}"
+        name = invocation.name(program)
         folder = folder.resolve()
         container.prepare_folder(folder)
         if repository.original:
             return self._original(repository, program, folder, name, go)
-        known = repository.models[program.model].hyperparameters
         data = self._data.folder(program.repository).resolve()
         weights = self._weights.file(program)
-        command = [*image.entrypoint, *container.arguments(program, known, weights=weights is not None)]
+        arguments = invocation.arguments(
+            program,
+            repository.models[program.model],
+            data=container.DATA,
+            output=container.OUTPUT,
+            weights=container.WEIGHTS if weights else "",
+        )
+        command = [*image.entrypoint, *arguments]
         deadline_s = self._deadline_s(program)
         created = self._create(
             image, command, folder, name, deadline_s=deadline_s, data=data, go=go, weights=weights
@@ -131,13 +136,10 @@ class DockerExecutor:
         scratch = folder / f"{name}.checkout"
         checkout.copy(Path(repository.original["folder"]), scratch, table, inside)
         container.hand_over(scratch)
-        output = f"{container.OUT}/output"
-        script = checkout.script(table, program, work=container.WORK, data=container.DATA, output=output)
-        marks = LogMarks(
-            table,
-            begin=checkout.begin_facts(table, program),
-            end={"data_source": data.source, "weights": table.weights},
+        script = checkout.script(
+            table, program, work=container.WORK, data=container.DATA, output=container.OUTPUT
         )
+        marks = checkout.marks(table, program, data)
         raw = f"{name}{RAW}"
         pipe = make_pipe(folder, raw)
         created = self._create(

@@ -19,11 +19,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.run import checkout
-from energy_plugin.run.executors import orphans, proctree
+from energy_plugin.run.executors import invocation, orphans, proctree
 from energy_plugin.run.executors.keeper import Keeper
 from energy_plugin.run.executors.owner import owner, read_owner
 from energy_plugin.run.executors.protocols import Exit, Used
-from energy_plugin.run.logmarks import LogMarks, pipe_chunks, tee
+from energy_plugin.run.logmarks import pipe_chunks, tee
 from energy_plugin.run.weights import Weights
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from energy_plugin.declare.case import Program
     from energy_plugin.declare.catalog import Catalog, Repository
     from energy_plugin.run.data import DataStore
+    from energy_plugin.run.logmarks import LogMarks
 
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "WATTWHY_")
@@ -222,20 +223,20 @@ class LocalExecutor:
     def prepare(self, program: Program, folder: Path, *, go: Path | None = None) -> LocalJob:
         """Build command line and environment; nothing starts yet."""
         repository = self._catalog.repositories[program.repository]
-        known = repository.models[program.model].hyperparameters
-        name = "training" if program.role == "a" else f"training_{program.role}"
+        name = invocation.name(program)
         output = folder / "output"
         output.mkdir(parents=True, exist_ok=True)
         if repository.original:
             return self._original(repository, program, folder, name, go)
-        argv = [sys.executable, "-u", str(repository.program), "--model", program.model]
-        argv += ["--data", str(self._data.folder(program.repository)), "--output", str(output)]
-        for passed in sorted(program.passed):
-            argv += [known[passed].flag, repr(program.values[passed])]
-        if program.limit is not None:
-            argv += ["--limit", str(program.limit)]
-        if weights := self._weights.file(program):
-            argv += ["--weights", str(weights.resolve())]
+        weights = self._weights.file(program)
+        arguments = invocation.arguments(
+            program,
+            repository.models[program.model],
+            data=str(self._data.folder(program.repository)),
+            output=str(output),
+            weights=str(weights.resolve()) if weights else "",
+        )
+        argv = [sys.executable, "-u", str(repository.program), *arguments]
         base = {"PYTHONPATH": str(repository.folder.parent / "base")}
         return LocalJob(argv, self._environment(go) | base, folder, name)
 
@@ -260,11 +261,7 @@ class LocalExecutor:
             data=str(data.folder or ""),
             output=str(folder.resolve() / "output"),
         )
-        marks = LogMarks(
-            table,
-            begin=checkout.begin_facts(table, program),
-            end={"data_source": data.source, "weights": table.weights},
-        )
+        marks = checkout.marks(table, program, data)
         env = self._environment(go) | self._for_original() | checkout.environment(table, str(home))
         facts = checkout.exit_facts(repository, table, script)
         return OriginalJob(script, env, folder, name, scratch=scratch, marks=marks, facts=facts)
