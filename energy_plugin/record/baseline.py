@@ -62,15 +62,6 @@ class Baseline:
         """What *meter* saw of *channel*, None if it was not watched."""
         return next((v for v in self.levels if (v.meter, v.channel) == (meter, channel)), None)
 
-    def why_none(self, meter: str, channel: str) -> str:
-        """Why no idle power of the channel is known, empty where it is."""
-        if self.reason:
-            return self.reason
-        level = self.level(meter, channel)
-        if level is None:
-            return "not-watched"
-        return level.reason if level.power_w is None else ""
-
 
 class Net(NamedTuple):
     """Joules above idle with their standard uncertainty; None with a reason where they are unknown."""

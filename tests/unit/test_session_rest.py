@@ -214,7 +214,6 @@ def test_baseline_of_a_machine_that_is_not_idle_is_refused(
     assert level.reason == reason
     assert (level.power_w is None) == bool(reason)
     assert baseline.gpu_processes == int(process)
-    assert baseline.why_none(level.meter, channel) == reason
 
 
 def test_process_that_ended_before_is_no_reason(clock: Clock) -> None:
@@ -334,5 +333,3 @@ def test_level_of_another_meter_is_none() -> None:
     level = Level(meter="nvml", channel="gpu:x", power_w=60.0, unc_w=1.0)
     baseline = Baseline(name="idle:before", levels=(level,))
     assert baseline.level("rapl", "gpu:x") is None
-    assert baseline.why_none("rapl", "gpu:x") == "not-watched"
-    assert baseline.why_none("nvml", "gpu:x") == ""
