@@ -18,23 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from energy_plugin.record.journal import records
-from tests.conftest import DATA, MODELS, PROGRAM, ROOT, TOML
+from tests import tinyimages
+from tests.conftest import ROOT
 
 CASES = 30
-
-
-def tiny(folder: Path) -> Path:
-    """An images folder with programs that only sleep."""
-    (folder / "base").mkdir(parents=True)
-    for module in (ROOT / "images" / "base").glob("*.py"):
-        (folder / "base" / module.name).write_bytes(module.read_bytes())
-    repository = folder / "tiny"
-    repository.mkdir()
-    models = "\n".join(f'[models.{name}]\nmetrics = ["accuracy"]' for name in MODELS)
-    (repository / "repository.toml").write_text(TOML + models)
-    (repository / "train.py").write_text(PROGRAM)
-    (repository / "data.py").write_text(DATA)
-    return folder
 
 
 def run(project: Path, images: Path, body: str, *arguments: str) -> float:
@@ -72,7 +59,7 @@ def main() -> None:
         project = Path(temporary)
         (project / "pytest.ini").write_text("[pytest]\n")
         (project / "conftest.py").write_text('pytest_plugins = ["energy_plugin.plugin"]\n')
-        images = tiny(project / "images")
+        images = tinyimages.write(project / "images")
         test = f"@experiments('tiny/good', replicates={CASES})\ndef test_a(case, measure): measure(case)\n"
         for meters in ("calculator", "codecarbon"):
             run(project, images, test, f"--energy-meters={meters}")

@@ -7,7 +7,6 @@ repository without torch, and the same with a session to resume in which all but
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,9 @@ from energy_plugin.record.journal import Journal
 from energy_plugin.run.data import DataStore
 from energy_plugin.run.executors.local import LocalExecutor
 from energy_plugin.run.host import host_facts
+from tests import tinyimages
 from tests.benchmarks.journal import T, long_record
-from tests.conftest import DATA, PROGRAM, ROOT, TOML
+from tests.conftest import ROOT
 
 TEST = """
 from energy_plugin import experiments
@@ -35,13 +35,7 @@ def test_case(case, measure):
 
 def make(folder: Path, cases: int) -> Path:
     """A project whose session has finished all cases but one; its images."""
-    images, tiny = folder / "images", folder / "images" / "tiny"
-    shutil.copytree(ROOT / "images" / "base", images / "base")
-    tiny.mkdir()
-    model = '\n[models.good]\nmetrics = ["accuracy"]\ncost = { startup_s = 0.1, epoch_s = 0.02 }\n'
-    (tiny / "repository.toml").write_text(TOML + model)
-    (tiny / "train.py").write_text(PROGRAM)
-    (tiny / "data.py").write_text(DATA)
+    images = tinyimages.write(folder / "images")
     (folder / "conftest.py").write_text('pytest_plugins = ["energy_plugin.plugin"]\n')
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "test_study.py").write_text(TEST.format(cases=cases))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from energy_plugin.record.journal import records
+from tests.conftest import summary
 
 if TYPE_CHECKING:
     from tests.chaos.conftest import Ordeal
@@ -64,9 +64,7 @@ def check_whole(ordeal: Ordeal, cases: int) -> None:
 
 def check_files(ordeal: Ordeal, ended: list[str]) -> None:
     session = ordeal.project.session
-    with (session / "summary.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["experiment_id"] for row in rows] == ended
+    assert [row["experiment_id"] for row in summary(session)] == ended
     for record in records(session):
         folder = session / record.experiment_id
         assert json.loads((folder / "experiment.json").read_text())["case_key"] == record.case_key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import pytest
 
 from energy_plugin.record.journal import records
 from energy_plugin.run.code import clean_name
-from tests.conftest import lines_with
+from tests.conftest import lines_with, summary
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -24,11 +23,6 @@ TDP = ("--energy-tdp", "cpu=50")
 
 def write(project: Project, body: str) -> None:
     (project.folder / "test_own.py").write_text("import time\nimport pytest\n" + body)
-
-
-def rows(project: Project) -> list[dict[str, str]]:
-    with (project.session / "summary.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_any_test_measures_its_own_code(project: Project) -> None:
@@ -56,7 +50,7 @@ def test_plain():
     assert lines_with(done.stdout, "NO DIRECT METER LIVES HERE")
     assert lines_with(done.stdout, "test_fit[1-a b] PASSED", "about", "by calculator")
     assert lines_with(done.stdout, "results:", "run_")
-    one, two, three = rows(project)
+    one, two, three = summary(project.session)
     spaced = clean_name("test_fit-a b.step")
     assert spaced.startswith("test_fit-a-b.step-")
     assert [row["model"] for row in (one, two, three)] == [
@@ -96,7 +90,7 @@ def test_both(case, measure, joules):
     done = project.run("--energy-order", "declared", *TDP)
     assert lines_with(done.stdout, "a case needs the meters that an open section of joules has")
     assert lines_with(done.stdout, "1 failed, 2 passed")
-    assert [(r["repository"], r["model"]) for r in rows(project)] == [
+    assert [(r["repository"], r["model"]) for r in summary(project.session)] == [
         ("tiny", "good"),
         ("code", "test_own"),
         ("code", "test_both-tiny-other-alone-default-r1.around"),
@@ -154,7 +148,8 @@ def test_验证(joules):
     done = project.run("-v", "-k", "test_训练", "--energy-report=always", *TDP)
     assert done.returncode == 0, done.stdout + done.stderr
     names = ["test_训练-验证.第一步", "test_训练-训练.第一步"]
-    assert [(row["model"], row["replicate"]) for row in rows(project)] == [(name, "1") for name in names]
+    told = [(row["model"], row["replicate"]) for row in summary(project.session)]
+    assert told == [(name, "1") for name in names]
     for name, record in zip(names, records(project.session), strict=True):
         assert name in record.case.id
         assert (project.session / f"code_{name}_001" / "experiment.json").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import fcntl
 import json
 import os
@@ -21,7 +20,7 @@ import pytest
 
 from energy_plugin.record.journal import records
 from energy_plugin.run.code import clean_name
-from tests.conftest import ROOT, lines_with
+from tests.conftest import ROOT, lines_with, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,8 +78,7 @@ class Place:
         return (self.folder / "results" / "latest").resolve()
 
     def rows(self) -> list[dict[str, str]]:
-        with (self.session / "summary.csv").open(newline="") as file:
-            return list(csv.DictReader(file))
+        return summary(self.session)
 
 
 @pytest.fixture

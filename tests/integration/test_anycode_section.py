@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from energy_plugin.record.journal import read_journal, records
-from tests.conftest import ROOT
+from tests.conftest import ROOT, summary
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class Script:
         return (self.folder / "results" / "latest").resolve()
 
     def rows(self) -> list[dict[str, str]]:
-        with (self.session / "summary.csv").open(newline="") as file:
-            return list(csv.DictReader(file))
+        return summary(self.session)
 
 
 @pytest.fixture

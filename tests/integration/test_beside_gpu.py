@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energy_plugin.record.journal import records
+from tests.conftest import summary
 from tests.simulated.hardware import Gpu, hook
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def run(project: Project, design: str) -> tuple[Record, list[dict[str, str]]]:
     done = project.run(str(path), "--energy-warmup=1", *OPTIONS)
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = records(project.session)
-    with (project.session / "summary.csv").open(newline="") as file:
-        return record, list(csv.DictReader(file))
+    return record, summary(project.session)
 
 
 def readings(record: Record, **wanted: Any) -> list[Reading]:

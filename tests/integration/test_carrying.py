@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from energy_plugin.record.journal import records, session_facts
-from tests.conftest import lines_with
+from tests.conftest import lines_with, summary
 
 if TYPE_CHECKING:
     from tests.conftest import Project
@@ -64,8 +63,7 @@ def test_every_estimator_of_the_session_has_its_columns_and_is_compared(project:
     done = project.run("--energy-meters", "replay", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert benchmark_json(project)["benchmarks"][0]["stats"]["mean"] == 260.0
-    with (project.session / "summary.csv").open(newline="") as table:
-        (row,) = csv.DictReader(table)
+    (row,) = summary(project.session)
     assert (row["total_energy_joules"], row["total_energy_status"]) == ("100.0", "partial")
     for name, joules in {"nvml": "260.0", "acme": "120.0"}.items():
         assert (row[f"estimate_{name}_joules"], row[f"estimate_{name}_status"]) == (joules, "estimated")

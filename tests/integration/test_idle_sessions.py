@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
@@ -16,7 +15,7 @@ import pytest
 from energy_plugin.record.baseline import net
 from energy_plugin.record.journal import read_journal, records, session_facts
 from energy_plugin.record.tracefile import read_traces
-from tests.conftest import ROOT, lines_with
+from tests.conftest import ROOT, lines_with, summary
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -49,11 +48,6 @@ def gpu(project: Project, tmp_path: Path) -> Gpu:
     program = project.images / "tiny" / "train.py"
     program.write_text(HEAT + program.read_text())
     return found
-
-
-def rows(project: Project) -> list[dict[str, str]]:
-    with (project.session / "summary.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def levels(project: Project) -> dict[str, list[dict[str, Any]]]:
@@ -110,7 +104,7 @@ def test_session_holds_gross_and_net_of_idle_within_their_bounds(project: Projec
 def test_files_of_a_session_tell_net_tail_usage_and_that_it_was_simulated(project: Project, gpu: Gpu) -> None:
     project.case("good")
     project.run("--energy-meters", "nvml", "--energy-idle", "3")
-    (row,) = rows(project)
+    (row,) = summary(project.session)
     gross, seconds = float(row["energy_gpu_total_joules"]), float(row["duration_seconds"])
     idle_w = float(row["idle_power_watts"])
     assert float(row["energy_net_joules"]) == pytest.approx(gross - idle_w * seconds)
@@ -160,7 +154,7 @@ def test_stranger_on_the_gpu_is_recorded_and_no_baseline_is_taken(project: Proje
     assert [level.reason for level in record.idle.levels] == ["foreign-gpu-process"]
     (foreign,) = record.provenance["foreign_gpu_processes"]
     assert (foreign["pid"], foreign["when"]) == (stranger.pid, "before")
-    (row,) = rows(project)
+    (row,) = summary(project.session)
     assert row["foreign_gpu_processes"] == "1"
     assert (row["energy_net_joules"], row["idle_power_watts"]) == ("", "")
     assert "idle power unknown" in row["energy_net_reason"]
@@ -176,7 +170,7 @@ def test_idle_0_takes_no_time_and_says_why_net_is_missing(project: Project, gpu:
     assert record.idle is not None
     assert record.idle.reason == "--energy-idle 0"
     assert not levels(project)
-    assert rows(project)[0]["energy_net_joules"] == ""
+    assert summary(project.session)[0]["energy_net_joules"] == ""
 
 
 def test_case_without_a_direct_meter_waits_for_nothing(project: Project) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from energy_plugin.record.journal import records, session_facts
-from tests.conftest import ROOT, lines_with
+from tests.conftest import ROOT, lines_with, summary
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -64,8 +63,7 @@ def test_joules_of_a_session_are_measured_near_the_truth_beside_the_estimate(
         assert reading.idle_w == pytest.approx(200, rel=0.05)
         assert record.provenance["gpu_gauges"]["power_w_avg"] == pytest.approx(200, rel=0.05)
 
-    with (project.session / "summary.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = summary(project.session)
     assert len(rows) == 2
     for row in rows:
         measured, seconds = float(row["energy_gpu_total_joules"]), float(row["duration_seconds"])

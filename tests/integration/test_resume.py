@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import pytest
 
 from energy_plugin.record.journal import read_journal, records
 from energy_plugin.run.governor import CPU
-from tests.conftest import lines_with
+from tests.conftest import lines_with, summary
 from tests.simulated.hardware import Gpu
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ def test_a_stopped_session_goes_on_where_it_was(project: Project, tmp_path: Path
     assert (told["complete"], told["done"], told["planned"]) == (True, 3, 3)
     assert len(told["resumed_utc"]) == 1
     assert told["started_utc"] < told["resumed_utc"][0]
-    with (folder / "summary.csv").open(newline="") as file:
-        assert [row["experiment_id"] for row in csv.DictReader(file)] == [r.experiment_id for r in found]
+    assert [row["experiment_id"] for row in summary(folder)] == [r.experiment_id for r in found]
     indices = [record.order.index for record in found]
     assert indices == sorted(indices)
 
@@ -266,8 +264,7 @@ def test_every_case_runs_at_each_power_limit_and_a_kill_leaves_none_behind(
     done = project.run("-v", *options)
     assert done.returncode == 0, done.stdout
     assert lines_with(done.stdout, "power_limit:150-r1", "PASSED")
-    with (project.session / "summary.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = summary(project.session)
     assert sorted(row["gpu_power_limit_watts"] for row in rows) == ["150.0", "250.0"]
     assert len({row["case_key"] for row in rows}) == 2
     for record in records(project.session):

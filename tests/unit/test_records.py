@@ -20,6 +20,7 @@ from energy_plugin.record.record import record_from_json, total
 from energy_plugin.record.rows import COLUMNS, convergence_epoch, rows
 from energy_plugin.record.trace import Channel, Reading, Trace, Window
 from energy_plugin.run.readings import gauges_of
+from tests.conftest import summary
 from tests.golden.make import write
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "run_20261121_190000"
@@ -109,12 +110,11 @@ def test_journal_of_an_earlier_version_still_loads() -> None:
 
 
 def test_net_energy_of_the_golden_session_is_gross_less_idle() -> None:
-    with (GOLDEN / "summary.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            gross, seconds = float(row["total_energy_joules"]), float(row["duration_seconds"])
-            assert float(row["energy_net_joules"]) == pytest.approx(gross - 23.0 * seconds)
-            assert float(row["idle_power_watts"]) == 23.0
-            assert (float(row["energy_tail_joules"]), float(row["tail_seconds"])) == (5.0, 0.25)
+    for row in summary(GOLDEN):
+        gross, seconds = float(row["total_energy_joules"]), float(row["duration_seconds"])
+        assert float(row["energy_net_joules"]) == pytest.approx(gross - 23.0 * seconds)
+        assert float(row["idle_power_watts"]) == 23.0
+        assert (float(row["energy_tail_joules"]), float(row["tail_seconds"])) == (5.0, 0.25)
 
 
 def test_everything_is_rebuilt_from_the_journal_alone(tmp_path: Path) -> None:
