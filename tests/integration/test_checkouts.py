@@ -45,6 +45,24 @@ class Originals:
             more = (f"--energy-checkout={repository}={self.folder / 'src' / repository}", *more)
         return self.project.run(*more, *self.data)
 
+    def runs(self, repository: str, *more: str) -> Path:
+        """Assert that it runs as :data:`EXPECTED`, and leaves the checkout, which is given back, alone."""
+        models, design, epochs, metrics, source = EXPECTED[repository]
+        folder = self.checkout(repository)
+        before = snapshot(folder)
+        done = self.run(repository, models, design, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert snapshot(folder) == before
+        found = self.outcomes()
+        assert set(found) == set(models.split())
+        for outcome in found.values():
+            assert len(outcome.epochs) == epochs
+            assert outcome.metrics == pytest.approx(metrics)
+            assert outcome.data_source == source
+            assert (self.project.session / outcome.log).read_text()
+        assert not list(self.project.session.glob("*/*.checkout"))
+        return folder
+
     def outcomes(self) -> dict[str, Outcome]:
         """By model."""
         return {r.outcomes[0].program.model: r.outcomes[0] for r in records(self.project.session)}
@@ -102,20 +120,7 @@ EXPECTED: dict[str, tuple[str, str, int, dict[str, float], str]] = {
 
 @pytest.mark.parametrize("repository", EXPECTED)
 def test_an_original_is_run_and_its_log_is_read(originals: Originals, repository: str) -> None:
-    models, design, epochs, metrics, source = EXPECTED[repository]
-    folder = originals.checkout(repository)
-    before = snapshot(folder)
-    done = originals.run(repository, models, design)
-    assert done.returncode == 0, done.stdout
-    assert snapshot(folder) == before
-    found = originals.outcomes()
-    assert set(found) == set(models.split())
-    for outcome in found.values():
-        assert len(outcome.epochs) == epochs
-        assert outcome.metrics == pytest.approx(metrics)
-        assert outcome.data_source == source
-        assert (originals.project.session / outcome.log).read_text()
-        assert not list(originals.project.session.glob("*/*.checkout"))
+    originals.runs(repository)
 
 
 def test_notebooks_are_run_as_scripts_and_tell_their_epochs_as_they_end(originals: Originals) -> None:

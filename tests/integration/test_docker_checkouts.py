@@ -11,7 +11,6 @@ from energy_plugin.record.journal import records
 from energy_plugin.run import baseimage, images
 from tests.conftest import ROOT
 from tests.integration.test_checkouts import EXPECTED, Originals, two
-from tests.originals import snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,20 +38,7 @@ def originals(project: Project, tmp_path: Path, built: None) -> Originals:
 
 @pytest.mark.parametrize("repository", EXPECTED)
 def test_an_original_runs_in_a_container_and_its_log_is_read(originals: Originals, repository: str) -> None:
-    models, design, epochs, metrics, source = EXPECTED[repository]
-    folder = originals.checkout(repository)
-    before = snapshot(folder)
-    done = originals.run(repository, models, design, "--energy-executor", "docker")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert snapshot(folder) == before
-    found = originals.outcomes()
-    assert set(found) == set(models.split())
-    for outcome in found.values():
-        assert len(outcome.epochs) == epochs
-        assert outcome.metrics == pytest.approx(metrics)
-        assert outcome.data_source == source
-        assert (originals.project.session / outcome.log).read_text()
-    assert not list(originals.project.session.glob("*/*.checkout"))
+    folder = originals.runs(repository, "--energy-executor", "docker")
     assert not list(originals.project.session.glob("*/*.raw.log"))
     (facts, *_) = records(originals.project.session)[0].provenance["programs"]
     assert facts["checkout"]["folder"] == str(folder)

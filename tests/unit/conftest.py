@@ -1,4 +1,4 @@
-"""What the tests of every repository's programs start from; ``FOLDER`` of the test module says which."""
+"""What tests of several files start from; of a repository's programs, ``FOLDER`` of the file says which."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from tests.unit.programs import catalog_of, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import SimpleNamespace
 
@@ -38,3 +39,13 @@ def standin(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Catalog:
     """The catalogue of the folder alone."""
     return catalog_of(request.module.FOLDER, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def few_draws() -> Iterator[None]:
+    """Modes are compared with few permutations: these have a test file of their own."""
+    from causal_report.modes import rules
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "DRAWS", 19)
+        yield

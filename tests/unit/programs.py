@@ -8,11 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energy_plugin.declare.catalog import Catalog, load_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 
@@ -57,6 +60,22 @@ def catalog_of(folder: Path, scratch: Path) -> Catalog:
 def equal(one: Any, two: Any) -> bool:
     """Whether two rows of tensors are the same to the last bit."""
     return all(a.equal(b) for a, b in zip(one, two, strict=True))
+
+
+def learns(make: Callable[[], Any], code: SimpleNamespace, epochs: int, *, least: float, most: float) -> None:
+    """Assert an accuracy on the test rows above *least*; learnt from shuffled labels, below *most*."""
+    import torch
+
+    ready = code.train.prepare(make())
+    losses = [code.train.one_epoch(ready) for _ in range(epochs)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert code.train.held_out(ready, ready.test)["accuracy"] > least
+    ready = code.train.prepare(make())
+    mixed = torch.randperm(len(ready.train.targets), generator=torch.Generator().manual_seed(0))
+    ready = ready._replace(train=ready.train._replace(targets=ready.train.targets[mixed]))
+    for _ in range(epochs):
+        code.train.one_epoch(ready)
+    assert code.train.held_out(ready, ready.test)["accuracy"] < most
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -19,7 +19,6 @@ from tests.report import tables
 if TYPE_CHECKING:
     from causal_report.findings import Effect
 
-DURATION = table.Column(name="duration_seconds", label="duration", part="energy", log=True)
 ENERGY = table.Column(name="total_energy_joules", label="energy", part="energy", log=True)
 
 

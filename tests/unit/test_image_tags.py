@@ -58,6 +58,8 @@ def test_every_repository_has_its_dockerfile_and_they_are_alike() -> None:
     (text,) = set(texts.values())
     assert f"ARG BASE_IMAGE={images.CUDA_BASE}\n" in text
     assert not any(word in text for word in ("--mount", "<<", "--link", "syntax=", "\nRUN"))
+    copied = [word for line in text.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert all(list(ROOT.glob(word.replace("NAME", name))) for word in copied for name in texts)
 
 
 def test_tag_is_lower_case_and_names_sources_and_base() -> None:

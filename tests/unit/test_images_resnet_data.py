@@ -199,12 +199,3 @@ def test_a_checkouts_command_and_log_are_described(catalog: Catalog) -> None:
     assert [match["test_accuracy"] for match in ends] == ["91.250", "90.500"]
     best = max(float(m["best_val_accuracy"]) for m in re.finditer(patterns["best"][0], log, re.MULTILINE))
     assert best * patterns["scale"]["best_val_accuracy"] == pytest.approx(0.9125)
-
-
-def test_the_dockerfile_builds_without_network_from_any_base() -> None:
-    lines = (FOLDER / "Dockerfile").read_text("utf-8").splitlines()
-    words = [line.split()[0] for line in lines if line and line[0].isupper()]
-    assert words[:2] == ["ARG", "FROM"]
-    assert "RUN" not in words
-    copied = [source for line in lines if line.startswith("COPY") for source in line.split()[1:-1]]
-    assert all(list(IMAGES.glob(source)) for source in copied)

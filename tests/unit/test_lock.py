@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +22,9 @@ from energy_plugin.run.lock import HostLock, default_file
 from energy_plugin.run.probe import Probed
 from tests.chaos.chaosplugin import SteadyMeter
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOLD = (
     "import sys, time, pathlib; from energy_plugin.run.lock import HostLock\n"
@@ -34,32 +39,32 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "host.lock"
 
 
-def hold(file: Path, code: str = HOLD) -> subprocess.Popen[str]:
+@contextmanager
+def held(file: Path, code: str = HOLD) -> Iterator[int]:
+    """The pid of a process that holds the lock; in the end it is killed."""
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     assert holder.stdout is not None
-    assert holder.stdout.readline().strip() == "held"
-    return holder
-
-
-def test_second_session_is_refused_and_told_the_firsts_pid_and_folder(file: Path) -> None:
-    holder = hold(file)
     try:
-        with pytest.raises(UsageError, match=f"pid {holder.pid}, results in results/first"):
-            HostLock(file).take({})
+        assert holder.stdout.readline().strip() == "held"
+        yield holder.pid
     finally:
         holder.kill()
         holder.communicate()
 
 
+def test_second_session_is_refused_and_told_the_firsts_pid_and_folder(file: Path) -> None:
+    with held(file) as pid, pytest.raises(UsageError, match=f"pid {pid}, results in results/first"):
+        HostLock(file).take({})
+
+
 def test_lock_of_a_killed_session_is_free_and_tells_what_it_left_changed(file: Path) -> None:
-    holder = hold(file)
-    holder.send_signal(signal.SIGKILL)
-    holder.communicate()
+    with held(file) as pid:
+        pass
     lock = HostLock(file)
     lock.take({"folder": "second"})
-    assert lock.left["pid"] == holder.pid
+    assert lock.left["pid"] == pid
     assert lock.left["governor"] == {"cpu0": "x"}
     lock.release()
 
@@ -122,25 +127,17 @@ def test_the_environment_names_the_lock_of_all_that_run_in_it(
 
 
 def test_no_processor_is_made_busy_while_another_session_measures() -> None:
-    holder = hold(Path(os.environ["WATTWHY_LOCK"]))
     channel = Channel(id="cpu:package:0", meter="steady", source="test")
     probed = Probed((Guarded(SteadyMeter(), SystemClock()),), (channel,))
-    try:
-        with pytest.raises(HostTakenError, match=f"pid {holder.pid}"):
-            measure(probed, 0.1, SystemClock(), io.StringIO())
-    finally:
-        holder.kill()
-        holder.communicate()
+    lock = Path(os.environ["WATTWHY_LOCK"])
+    with held(lock) as pid, pytest.raises(HostTakenError, match=f"pid {pid}"):
+        measure(probed, 0.1, SystemClock(), io.StringIO())
 
 
 def test_what_holds_the_lock_without_results_is_named(file: Path) -> None:
-    holder = hold(file, HOLD.replace("'folder': 'results/first'", "'what': 'a trial'"))
-    try:
-        with pytest.raises(HostTakenError, match=rf"\(pid {holder.pid}, a trial\)"):
-            HostLock(file).take({})
-    finally:
-        holder.kill()
-        holder.communicate()
+    trial = HOLD.replace("'folder': 'results/first'", "'what': 'a trial'")
+    with held(file, trial) as pid, pytest.raises(HostTakenError, match=rf"\(pid {pid}, a trial\)"):
+        HostLock(file).take({})
 
 
 def test_a_forked_child_does_not_keep_the_lock_of_a_session_that_ended(file: Path) -> None:

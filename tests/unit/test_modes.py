@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,20 +14,8 @@ from causal_report.modes import interaction, main, rows, rules
 from causal_report.text import Text
 from tests.report import moded
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
+pytestmark = pytest.mark.usefixtures("few_draws")
 TEXT = Text("en")
-PUBLISHED = Path(__file__).resolve().parents[3] / "shared/data/training-energy/experiments.csv"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_draws() -> Iterator[None]:
-    """Permutations have a test file of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "DRAWS", 19)
-        yield
 
 
 @pytest.mark.parametrize("truth", get_args(moded.Truth))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,27 +11,16 @@ import pytest
 
 from causal_report.findings.mediation import ModeDifference, ModeIndirect
 from causal_report.findings.modes import ModeEdge, ModeStructure
-from causal_report.modes import main, rows, rules, scenario, small
+from causal_report.modes import main, rows, scenario, small
 from causal_report.response import choose
 from causal_report.sources import published
 from causal_report.table import build
 from causal_report.text import Text
 from tests.report import moded
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
+pytestmark = pytest.mark.usefixtures("few_draws")
 TEXT = Text("en")
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared/data/training-energy/experiments.csv"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_draws() -> Iterator[None]:
-    """Permutations have a test file of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "DRAWS", 19)
-        yield
 
 
 def test_small_groups_are_answered_by_every_strategy_and_one_is_used() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -165,11 +165,7 @@ def test_a_quantum_too_coarse_for_the_window_gives_way_to_the_power_within_the_b
 def test_a_counter_that_never_moved_is_not_shown_to_live() -> None:
     plug = Plug(quantum_j=36_000, start_j=100)
     reading = integrate(poll(plug), window(), None)
-    assert labels(reading) == (
-        "estimated",
-        "below-resolution",
-        "power-integral",
-    )
+    assert labels(reading) == ("estimated", "below-resolution", "power-integral")
     assert held(plug, reading)
     without = integrate(poll(plug, power=False), window(), None)
     assert (without.status, without.reason, without.joules) == ("unavailable", "below-resolution", None)
@@ -179,17 +175,13 @@ def frozen(trace: Trace, from_s: float) -> Trace:
     stop = next(s for s in trace.samples if s.t_ns >= from_s * S)
     kept = [s for s in trace.samples if s.t_ns <= stop.t_ns]
     samples = (*kept, Sample(50 * S, stop.joules))
-    return Trace(**{**{f: getattr(trace, f) for f in trace.__dataclass_fields__}, "samples": samples})
+    return replace(trace, samples=samples)
 
 
 @pytest.mark.parametrize("from_s", [0.0, 5.0])
 def test_a_counter_that_stands_while_power_flows_is_found_out(from_s: float) -> None:
     reading = integrate(frozen(poll(Plug()), from_s), window(), None)
-    assert labels(reading) == (
-        "estimated",
-        "frozen-counter",
-        "power-integral",
-    )
+    assert labels(reading) == ("estimated", "frozen-counter", "power-integral")
     assert reading.joules == pytest.approx(9000, rel=0.02)
     assert reading.lo_j is None
 
@@ -197,7 +189,7 @@ def test_a_counter_that_stands_while_power_flows_is_found_out(from_s: float) -> 
 def test_a_counter_in_the_wrong_unit_does_not_pass() -> None:
     trace = poll(Plug())
     scaled = tuple(Sample(t, j * 60) for t, j in trace.samples)
-    wrong = Trace(**{**{f: getattr(trace, f) for f in trace.__dataclass_fields__}, "samples": scaled})
+    wrong = replace(trace, samples=scaled)
     reading = integrate(wrong, window(), None)
     assert (reading.status, reading.reason) == ("partial", "power-mismatch")
 
@@ -220,7 +212,7 @@ def test_a_plug_lost_to_the_end_covers_only_what_was_seen() -> None:
 def test_a_counter_set_back_is_never_energy_given_back() -> None:
     trace = poll(Plug())
     cut = tuple(Sample(t, j if t < 20 * S else j - 6000) for t, j in trace.samples)
-    reset = Trace(**{**{f: getattr(trace, f) for f in trace.__dataclass_fields__}, "samples": cut})
+    reset = replace(trace, samples=cut)
     reading = integrate(reset, window(), None)
     assert (reading.status, reading.reason) == ("partial", "counter-reset")
     assert 28.5 < reading.covered_s < 30
@@ -232,7 +224,7 @@ def test_zeros_lost_at_the_end_of_a_number_do_not_widen_what_comes_before_finer_
     points = list(trace.gauges["resolution_j"])
     points[10:14] = [(t, 3600.0) for t, _ in points[10:14]]
     gauges = {**trace.gauges, "resolution_j": tuple(points)}
-    trimmed = Trace(**{**{f: getattr(trace, f) for f in trace.__dataclass_fields__}, "gauges": gauges})
+    trimmed = replace(trace, gauges=gauges)
     assert integrate(trimmed, window(), None) == integrate(trace, window(), None)
 
 
@@ -249,18 +241,13 @@ def test_epochs_add_up_to_their_training_within_the_bounds() -> None:
 
 def by_power(trace: Trace) -> Trace:
     gauges = {name: trace.gauges[name] for name in ("power_w", "call_s")}
-    changed = {"form": "power", "gauges": gauges}
-    return Trace(**{**{f: getattr(trace, f) for f in trace.__dataclass_fields__}, **changed})
+    return replace(trace, form="power", gauges=gauges)
 
 
 def test_power_alone_is_an_estimate_without_bounds() -> None:
     """What flowed between two looks was not seen: nothing bounds it."""
     reading = integrate(by_power(poll(Plug())), window(), None)
-    assert labels(reading) == (
-        "estimated",
-        "power-sampled",
-        "power-integral",
-    )
+    assert labels(reading) == ("estimated", "power-sampled", "power-integral")
     assert reading.joules == pytest.approx(9000, rel=0.02)
     assert reading.lo_j is None
     assert reading.kind == "direct"
