@@ -14,7 +14,6 @@ from causal_report.figures.scale import Scale, padded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from causal_report.figures.rows import Ticks
     from causal_report.findings import Effect
 
 WIDTH, RIGHT, TOP, ROW, GAP, AXIS = 720, 24, 8, 26, 12, 44
@@ -27,7 +26,8 @@ class Intervals(Plot):
     """Everything the template places."""
 
     lines: tuple[Interval, ...]
-    references: Ticks
+    none: float
+    proportional: float
 
 
 def elasticities(effects: Sequence[Effect]) -> Intervals | None:
@@ -56,7 +56,8 @@ def elasticities(effects: Sequence[Effect]) -> Intervals | None:
         lines=lines,
         headings=headings,
         ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
-        references=((scale(0.0), "no effect"), (scale(1.0), "proportional")),
+        none=scale(0.0),
+        proportional=scale(1.0),
     )
 
 

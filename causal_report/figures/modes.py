@@ -41,7 +41,7 @@ class ModePlot(Plot):
     """Everything the template places; ``band`` is the equivalence margin."""
 
     lines: tuple[ModeLine, ...]
-    reference: tuple[float, str]
+    reference: float
     band: tuple[float, float] | None
 
 
@@ -80,7 +80,7 @@ def ratios(effects: Sequence[ModeEffect], margin_pct: float) -> ModePlot | None:
         lines=placed,
         headings=headings,
         ticks=tuple((scale(v), _tick(v)) for v in scale.ticks(7)),
-        reference=(scale(1.0), "no change"),
+        reference=scale(1.0),
         band=(scale(max(1 - share, low)), scale(min(1 + share, high))),
     )
 
@@ -112,7 +112,7 @@ def slopes(interactions: Sequence[ModeInteraction], outcome: str) -> ModePlot | 
         lines=tuple(line for both in placed for line in both),
         headings=headings,
         ticks=tuple((scale(v), number.tick(v)) for v in scale.ticks(8)),
-        reference=(scale(0.0), "no effect"),
+        reference=scale(0.0),
         band=None,
     )
 

@@ -80,9 +80,9 @@ def test_ratios_stand_left_or_right_of_no_change_as_their_numbers_do() -> None:
             e for (label, name), e in effects.items() if line.words.startswith(f"{label} of {name}:")
         )
         assert effect.estimate is not None
-        assert (line.x > plot.reference[0]) == (effect.estimate > 0) or line.x == plot.reference[0]
+        assert (line.x > plot.reference) == (effect.estimate > 0) or line.x == plot.reference
     assert plot.band is not None
-    assert plot.band[0] < plot.reference[0] < plot.band[1]
+    assert plot.band[0] < plot.reference < plot.band[1]
     assert [y for y, _ in plot.headings] == sorted(y for y, _ in plot.headings)
 
 
