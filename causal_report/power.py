@@ -254,7 +254,7 @@ def binned(segments: Sequence[Segment], bounds: tuple[float, float], least_s: fl
     start_s, end_s = inside[0].start_s, inside[-1].end_s
     if len(inside) == 1 or (not least_s and len(inside) <= BINS):
         return tuple(_step(s.start_s, s.end_s, [s]) for s in inside)
-    count = max(1, min(BINS, int((end_s - start_s) / least_s) if least_s else BINS))
+    count = max(1, int(min(BINS, (end_s - start_s) / least_s)) if least_s else BINS)
     edges = [start_s + (end_s - start_s) * i / count for i in range(count + 1)]
     starts, ends = [s.start_s for s in inside], [s.end_s for s in inside]
     found = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from causal_report import power
@@ -50,6 +50,7 @@ def _run(name: str, joules: float | None, status: str = "measured") -> NetRun:
     st.lists(st.tuples(st.floats(0.01, 5.0), st.floats(0.0, 500.0)), min_size=1, max_size=900),
     st.floats(0.0, 3.0),
 )
+@example([(1.0, 0.0), (1.0, 0.0)], 5e-324)
 def test_steps_keep_the_energy_whatever_their_number(raw: list[tuple[float, float]], least_s: float) -> None:
     segments, at = [], 0.0
     for length_s, watts in raw:
