@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
+import math
 import statistics
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from energy_plugin.record.staircase import Flight
-    from energy_plugin.record.trace import Fault, Sample, Trace, Window
+    from energy_plugin.record.trace import Channel, Fault, Sample, Trace, Window
 
 MOST_W = 2000.0  # no package, memory or GPU draws more; where the channel knows its limit ...
 LIMIT_FACTOR = 1.5  # ... it may exceed it by this for a moment
+LEAP_S = 0.1  # updates may come late by this, and then two at once
 STALL_S, STALL_TICKS = 1.0, 5  # a counter that stands still for longer is frozen
 LONGEST_CALL_S = 60.0
 MOST_J = 1e15  # thirty years of a megawatt
@@ -35,7 +37,8 @@ class Counter(NamedTuple):
         stalls: spans in which the counter was read, stood still, and its device drew power.
         faults: those of the trace and those found in its samples: ``clock-step`` (a sample older than
             the one before it), ``bad-value`` (negative, infinite or no number), ``wrap-unseen`` (nobody
-            looked for so long that the counter may have begun again).
+            looked for so long that the counter may have begun again), ``implausible`` (it leapt forward
+            by more than any device draws).
         told: those of the trace alone.
         gap_ns: usual distance between samples.
     """
@@ -181,13 +184,16 @@ def _runs(
     most_w = LIMIT_FACTOR * channel.limit_w or MOST_W
     runs: list[list[Sample]] = []
     faults: list[Fault] = []
-    offset, old = 0.0, None
+    offset, old, moved_ns = 0.0, None, 0
     for i, sample in enumerate(samples):
+        rise = sample.joules - old.joules if old is not None else 0.0
         if i in breaks:
+            runs.append([])
+        elif old is not None and rise > _most_j(channel, (sample.t_ns - moved_ns) / 1e9):
+            faults.append(Fault(sample.t_ns, "implausible", f"the counter leapt by {rise:.6g} J"))
             runs.append([])
         elif old is not None and channel.range_j > 0:
             seconds = (sample.t_ns - old.t_ns) / 1e9 + channel.tick_s
-            rise = sample.joules - old.joules
             if seconds * most_w > channel.range_j:
                 faults.append(Fault(old.t_ns, "wrap-unseen", f"not read for {seconds:.1f} s"))
                 runs.append([])
@@ -198,8 +204,16 @@ def _runs(
         if not runs or (runs[-1] and sample.joules + offset < runs[-1][-1].joules):
             runs.append([])
         runs[-1].append(Sample(sample.t_ns, sample.joules + offset) if offset else sample)
+        moved_ns = sample.t_ns if rise or not moved_ns else moved_ns
         old = sample
     return runs, faults
+
+
+def _most_j(channel: Channel, seconds: float) -> float:
+    """What a counter may have risen by since it last moved; of what is no GPU or processor nobody knows."""
+    if channel.kind != "direct" or not channel.id.startswith(("gpu:", "cpu:")):
+        return math.inf
+    return max(MOST_W, LIMIT_FACTOR * channel.limit_w) * (seconds + channel.tick_s + LEAP_S)
 
 
 def _at_rest(trace: Trace, span: tuple[int, int]) -> bool:

@@ -34,13 +34,17 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
     Returns:
         Bounds only for a sensor known to average without gaps: what it sees is all there is. One that
         looks 25 of 100 ms may be off by any amount for a load that beats with it. A gap in the samples
-        is taken out of joules and covered seconds: ``partial``, reason ``starved``.
+        is taken out of joules and covered seconds: ``partial``, reason ``starved``; so is what came
+        after the last sample, and what a late sensor had not shown by then.
     """
     flights = [f.samples for f in counter.flights if len(f.samples) > 1]
     if not flights:
         return Answer(reason=counter.fault(window) or "not-covered")
     samples = max(flights, key=len)
-    t0, t1 = max(samples[0].t_ns, window.t0_ns), min(samples[-1].t_ns, window.t1_ns)
+    late_ns = int((trace.channel.average_s + trace.channel.tick_s) / 2 * 1e9)
+    t0, t1 = max(samples[0].t_ns, window.t0_ns), window.t1_ns
+    if samples[-1].t_ns < t1:  # it ended early: what flowed last the sensor had not shown yet
+        t1 = samples[-1].t_ns - late_ns
     if t1 <= t0:
         return Answer(reason=counter.fault(window) or "not-covered")
     if counter.stalled_ns(t0, t1) >= 0.9 * (t1 - t0):
@@ -56,7 +60,7 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
         flowed = (idle.power_w + after_w) / 2 * delay_ns / 1e9
         joules, method = _sum(samples, t0, t1 + delay_ns) - flowed, "power-drain"
     else:
-        shift_ns = min(int((channel.average_s + channel.tick_s) / 2 * 1e9), samples[-1].t_ns - t1)
+        shift_ns = min(late_ns, samples[-1].t_ns - t1)
         joules, method = _sum(samples, t0 + shift_ns, t1 + shift_ns), "power-integral"
     lo_j = hi_j = None
     if channel.average_s and not lost_ns and samples[-1].t_ns >= t1 + delay_ns:
@@ -71,7 +75,7 @@ def summed(trace: Trace, counter: Counter, window: Window, idle: Idle | None) ->
         else counter.fault(window) or "not-covered"
     )
     return Answer(
-        status="partial" if lost_ns else "estimated",
+        status="estimated" if whole and not lost_ns else "partial",
         reason=reason or counter.fault(window, inside=True),
         joules=max(0.0, joules - lost_j),
         lo_j=lo_j,

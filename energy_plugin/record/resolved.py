@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy_plugin.record.decay import decayed, decays
 from energy_plugin.record.lag import Ends, Ticks
+from energy_plugin.record.late import beyond_a_tick
 from energy_plugin.record.line import Level, Line, level_of, line_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,29 @@ EDGES = 6  # of a line: more average the poll gaps better, fewer follow a drift
 DRIFT = 0.02  # idle power differs by this share from one second to the next
 AFTER = 0.05  # ... and by this share after a load
 FLOOR = 0.8  # ... and never falls below this share of its mean for longer than a tick
+
+
+def whole(flight: Flight, window: Window, idle: Idle) -> tuple[Level, float, float]:
+    """Joules of *window* with hard bounds, also of a counter that lags by more than its tick.
+
+    Such a counter is read as much later as it lags. The bounds hold whether it does or not; where one end
+    of the window alone tells a lag, the uncertainty is theirs.
+    """
+    scatter_j = _before(flight, window.t0_ns, idle).scatter_j
+    late = beyond_a_tick(flight, window, idle.power_w, scatter_j)
+    if late is None:
+        return resolved(flight, window, idle), *bracket(flight, window, idle)
+    bounds = [bracket(flight, _later(window, ns), idle) for ns in (0, *late.steps_ns(flight.tick_ns))]
+    lo_j, hi_j = min(lo for lo, _ in bounds), max(hi for _, hi in bounds)
+    if late.sure:  # what it shows right after the end is load, too
+        before = replace(idle, after_w=None, after_unc_w=None)
+        return resolved(flight, _later(window, (late.least_ns + late.most_ns) // 2), before), lo_j, hi_j
+    level = resolved(flight, window, idle)
+    return level._replace(unc_j=max(level.unc_j, (hi_j - lo_j) / math.sqrt(12))), lo_j, hi_j
+
+
+def _later(window: Window, ns: int) -> Window:
+    return replace(window, t0_ns=window.t0_ns + ns, t1_ns=window.t1_ns + ns)
 
 
 def resolved(flight: Flight, window: Window, idle: Idle) -> Level:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from energy_plugin.record import display, power, resolved, staircase
@@ -279,6 +279,8 @@ def _from_counter(trace: Trace, counter: Counter, window: Window, idle: Idle | N
 def _detail(reason: str, joules: float, power_j: float | None, blind_ns: int) -> str:
     if reason == "power-mismatch":
         return f"the counter says {joules:.6g} J, the power readings say {power_j:.6g} J"
+    if power_j == 0 < joules:
+        return "the power readings say 0 W all the time: nothing checks the counter"
     if blind_ns:
         return f"not read for {blind_ns / 1e9:.1f} s, in which the counter ran on"
     return ""
@@ -299,9 +301,8 @@ def _piece(counter: Counter, flight: Flight, window: Window, idle: Idle | None) 
     if t1 <= t0:
         return None
     if idle is not None and is_outer(window) and t0 == window.t0_ns and t1 == window.t1_ns:
-        level, method = resolved.resolved(flight, window, idle), "resolved-edges"
-        joules, unc_j = level.joules, level.unc_j
-        lo_j, hi_j = resolved.bracket(flight, window, idle)
+        level, lo_j, hi_j = resolved.whole(flight, window, idle)
+        joules, unc_j, method = level.joules, level.unc_j, "resolved-edges"
     else:
         joules, method = flight.linear(t1) - flight.linear(t0), "linear-edges"
         lo_j, hi_j = flight.bracket(t0, t1, window.unc_ns)
@@ -317,4 +318,5 @@ def _why_uncovered(counter: Counter, window: Window) -> str:
     for old, new in itertools.pairwise(counter.flights):
         if old.samples[-1].t_ns <= window.t1_ns + near_ns and new.samples[0].t_ns >= window.t0_ns - near_ns:
             return counter.fault(window, inside=True) or "counter-reset"
-    return counter.fault(window)
+    # What kept the edge after the window's end from being seen came after it.
+    return counter.fault(window) or counter.fault(replace(window, t1_ns=window.t1_ns + near_ns))

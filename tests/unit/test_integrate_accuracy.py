@@ -142,6 +142,35 @@ def test_a_steady_load_tells_the_lag_that_its_tail_hides(lag_s: float) -> None:
     assert errors(found)[int(0.95 * PHASES)] <= LIMITS[1.0]
 
 
+LATE: dict[str, dict[str, Any]] = {
+    "a tick and a half": {"lag_s": 0.15},
+    "two ticks": {"lag_s": 0.2},
+    "five fast ticks": {"lag_s": 0.1, "tick_s": 0.02},
+}
+
+
+@pytest.mark.parametrize("bursty", [False, True], ids=["const", "bursty"])
+@pytest.mark.parametrize("name", LATE)
+def test_a_lag_of_more_than_a_tick_is_told_by_both_ends_and_taken_out(name: str, bursty: bool) -> None:
+    found = runs(0.6, bursty=bursty, phases=24, **LATE[name])
+    assert errors(found)[int(0.9 * len(found))] <= 2.0
+    assert inside(found) == 1.0
+
+
+@pytest.mark.parametrize("bursty", [False, True], ids=["const", "bursty"])
+def test_with_a_tail_besides_the_bounds_hold_a_lag_of_more_than_a_tick(bursty: bool) -> None:
+    assert inside(runs(0.6, bursty=bursty, phases=24, lag_s=0.2, tail_w=60.0, tail_s=2.0)) == 1.0
+
+
+def test_load_that_runs_on_after_the_window_is_in_the_bounds_in_case_it_is_a_lag() -> None:
+    found = [unfilled(seed, late_s=0.32, early_s=-0.16) for seed in range(12)]
+    widths = [(r.hi_j or 0) - (r.lo_j or 0) for _, r in found]
+    assert inside(found) == 1.0
+    assert statistics.median(widths) > 2 * statistics.median(
+        (r.hi_j or 0) - (r.lo_j or 0) for _, r in (unfilled(seed, 0.32, 0.0) for seed in range(12))
+    )
+
+
 def test_a_load_that_does_not_fill_its_window_tells_no_wrong_lag() -> None:
     found = [
         unfilled(seed, late_s=0.03, early_s=early_s) for seed in range(PHASES) for early_s in (0.0, 0.03)

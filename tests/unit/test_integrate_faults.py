@@ -158,6 +158,25 @@ def test_a_gap_in_which_the_counter_may_have_wrapped_unseen_is_no_difference_to_
     assert reading.covered_s < 6
 
 
+def test_a_leap_that_no_device_can_draw_is_no_energy() -> None:
+    leapt = [s if s.t_ns < 2.5 * S else Sample(s.t_ns, s.joules + 1e6) for s in TICKS]
+    reading = integrate(counter(leapt), window(1.0, 4.0), None)
+    assert verdict(reading) == ("partial", "implausible")
+    assert reading.joules == pytest.approx(360 * reading.covered_s, rel=0.05)
+    assert 2.6 < reading.covered_s < 3.0
+    before = integrate(counter(leapt), window(3.0, 5.0), None)
+    assert verdict(before) == ("measured", "")
+    assert before.joules == pytest.approx(720, rel=0.05)
+
+
+def test_what_a_counter_makes_up_for_after_a_pause_is_no_leap() -> None:
+    late = [s for s in TICKS if not 2.0 * S < s.t_ns < 2.9 * S]
+    busy = replace(GPU, limit_w=700.0)
+    strong = [Sample(t, 1000.0 + 5 * (j - 1000.0)) for t, j in late]  # 1.8 kW, unread for 0.9 s
+    assert verdict(integrate(counter(strong, busy), window(1.0, 4.0), None)) == ("measured", "")
+    assert verdict(integrate(counter(strong), window(1.0, 4.0), None)) == ("measured", "")
+
+
 # --- counters that stand still or contradict their device ---
 
 
@@ -191,6 +210,19 @@ def test_a_power_gauge_that_agrees_is_kept_beside_the_joules() -> None:
 def test_a_gauge_of_less_than_the_window_checks_nothing() -> None:
     gauge = tuple((round(i * 0.2 * S), 10.0) for i in range(10))
     assert integrate(counter(TICKS, gauges={"power_w": gauge}), window(1.0, 5.5), None).power_j is None
+
+
+def test_a_power_gauge_that_is_dead_checks_nothing_and_this_is_said() -> None:
+    gauge = tuple((round(i * 0.2 * S), 0.0) for i in range(30))
+    reading = integrate(counter(TICKS, gauges={"power_w": gauge}), window(1.0, 4.0), None)
+    assert verdict(reading) == ("measured", "")
+    assert "nothing checks the counter" in reading.detail
+
+
+def test_what_keeps_the_edge_after_the_end_from_being_seen_is_the_reason() -> None:
+    lost = (Fault(round(4.02 * S), "gpu-lost", "GPU is lost"),)
+    reading = integrate(counter([s for s in TICKS if s.t_ns < 4.0 * S], faults=lost), window(1.0, 4.0), None)
+    assert verdict(reading) == ("partial", "gpu-lost")
 
 
 # --- nobody looked ---
@@ -227,6 +259,16 @@ def test_a_sum_that_stands_still_over_an_error_misses_something() -> None:
     reading = integrate(replace(counter(kept, AVERAGED), form="power"), window(2.0, 5.0), None)
     assert verdict(reading) == ("partial", "starved")
     assert reading.covered_s == pytest.approx(2.5, abs=0.1)
+
+
+def test_power_that_ends_midway_is_partial_and_of_what_the_sensor_had_shown() -> None:
+    whole = averaged(5.0)
+    lost = Fault(round(4.5 * S), "gpu-lost", "GPU is lost")
+    cut = replace(whole, samples=tuple(s for s in whole.samples if s.t_ns <= 4.5 * S), faults=(lost,))
+    reading = integrate(cut, window(2.0, 7.0), IDLE)
+    assert verdict(reading) == ("partial", "gpu-lost")
+    assert reading.covered_s == pytest.approx(2.0, abs=0.05)  # the mean of a second is half a second late
+    assert reading.joules == pytest.approx(360 * reading.covered_s, rel=0.1)
 
 
 # --- averaged power ---
@@ -309,6 +351,25 @@ def test_a_window_within_one_interval_is_a_guess_at_its_share() -> None:
 def test_an_inner_window_that_ends_on_the_samples_is_exact() -> None:
     reading = integrate(intervals(), window(1.2, 1.5, "training"), None)
     assert (reading.status, reading.method, reading.joules) == ("measured", "exact-window", 29.0)
+
+
+def stopped() -> Trace:
+    """50 W in intervals of 0.2 s; from 2 s on the counter stands still."""
+    samples = [Sample(round(i * 0.2 * S), min(10.0 * i, 100.0)) for i in range(26)]
+    return replace(intervals(), samples=tuple(samples))
+
+
+def test_intervals_of_nothing_are_a_counter_that_stopped() -> None:
+    reading = integrate(stopped(), window(0.0, 5.0), None)
+    assert verdict(reading) == ("partial", "frozen-counter")
+    assert reading.joules == 100.0
+    assert reading.covered_s == pytest.approx(2.0)
+
+
+def test_an_inner_window_in_which_nothing_was_counted_has_no_joules() -> None:
+    reading = integrate(stopped(), window(3.0, 4.0, "epoch:3"), None)
+    assert (verdict(reading), reading.joules) == (("unavailable", "frozen-counter"), None)
+    assert integrate(stopped(), window(0.4, 1.4, "epoch:1"), None).status == "measured"
 
 
 def test_what_a_channel_knows_of_its_sensor_survives_the_trace_file(tmp_path: Path) -> None:
