@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from energy_plugin.meters.nvml_probe import METER, all_within, count_gpus, identify, settle
+from energy_plugin.meters.nvml_visible import Listed, Visible, visible
 from energy_plugin.meters.polling import PollingMeter
 from energy_plugin.record.trace import Channel
 
@@ -22,7 +24,7 @@ TAIL_TICKS = 5.5  # ... and so does the power right after the end
 LEAD_S, TAIL_S = 0.3, 0.25
 POWER_LEAD_S, DRAIN_S = 0.6, 1.6  # power that is a mean of the last second is right a second late
 PROBE_TIMEOUT_S = 30.0  # a driver without persistence mode wakes its GPUs for some seconds each
-NOT_CHOSEN, NO_SUCH = "not among --energy-gpus", "NVML lists no GPU of this UUID"
+OF_OPTION, NO_SUCH = "not among --energy-gpus", "NVML lists no GPU of this UUID"
 DRIVER = "install the NVIDIA driver and see that nvidia-smi lists the GPU"
 
 
@@ -34,8 +36,10 @@ class NvmlMeter(PollingMeter):
 
     Args:
         rate_hz: polls a second near the edges of a window.
-        gpus: UUIDs of the GPUs the programs are given; all when empty. What the others take is not
-            the programs' and is not read.
+        gpus: UUIDs of the GPUs the programs are given. What the others take is not the programs' and is
+            not read.
+        environ: what the programs find there; without *gpus* its ``CUDA_VISIBLE_DEVICES`` says which
+            GPUs they are given, and without that it is all. This process's own when None.
         clock: the time of all samples.
         probe_timeout_s: a driver that does not answer for so long is given up.
     """
@@ -48,11 +52,13 @@ class NvmlMeter(PollingMeter):
         *,
         rate_hz: float = 100.0,
         gpus: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         probe_timeout_s: float = PROBE_TIMEOUT_S,
     ) -> None:
         super().__init__((), rate_hz, lead_s=LEAD_S, tail_s=TAIL_S, clock=clock)
         self._gpus = tuple(gpus)
+        self._environ = environ
         self._channels: list[Channel] | None = None
         self._cards: tuple[CounterSensor, ...] = ()
         self._probe_timeout_s = probe_timeout_s
@@ -90,14 +96,27 @@ class NvmlMeter(PollingMeter):
             self._probe_timeout_s, [partial(identify, index, self._clock) for index in range(count)]
         )
         named = [card for card in found if not isinstance(card, Exception)]
-        chosen = [card for card in named if not self._gpus or _uuid(card.channel) in self._gpus]
+        given = self._given(found)
+        chosen = [card for card in named if given.uuids is None or _uuid(card.channel) in given.uuids]
         settled = all_within(self._probe_timeout_s, [partial(settle, card, self._clock) for card in chosen])
         self._use([card for card in settled if not isinstance(card, Exception)])
         channels = {id(card): _unsettled(card, answer) for card, answer in zip(chosen, settled, strict=True)}
         return [
-            *(self._tell(index, card, channels) for index, card in enumerate(found)),
+            *(self._tell(index, card, channels, given) for index, card in enumerate(found)),
             *(_dead(f"gpu:{uuid}", "no-such-gpu", NO_SUCH, "nvidia-smi -L") for uuid in self._missing(named)),
         ]
+
+    def _given(self, found: Sequence[CounterSensor | Exception]) -> Visible:
+        """The GPUs that the programs are given."""
+        if self._gpus:
+            return Visible(frozenset(self._gpus), OF_OPTION)
+        listed = [
+            Listed("", "")
+            if isinstance(card, Exception)
+            else Listed(_uuid(card.channel), _model(card.channel))
+            for card in found
+        ]
+        return visible(os.environ if self._environ is None else self._environ, listed)
 
     def _use(self, cards: Sequence[CounterSensor]) -> None:
         """Poll the living ones of these, and long enough before and after for the slowest."""
@@ -108,11 +127,15 @@ class NvmlMeter(PollingMeter):
             self.lead_s = max(self.lead_s, LEAD_TICKS * card.channel.tick_s if counts else POWER_LEAD_S)
             self.tail_s = max(self.tail_s, TAIL_TICKS * card.channel.tick_s if counts else DRAIN_S)
 
-    def _tell(self, index: int, card: CounterSensor | Exception, settled: Mapping[int, Channel]) -> Channel:
+    def _tell(
+        self, index: int, card: CounterSensor | Exception, settled: Mapping[int, Channel], given: Visible
+    ) -> Channel:
         """The channel of the GPU that NVML lists at *index*."""
         if not isinstance(card, Exception):
-            not_chosen = replace(card.channel, alive=False, reason="not-chosen", detail=NOT_CHOSEN)
-            return settled.get(id(card), not_chosen)
+            not_chosen = replace(card.channel, alive=False, reason="not-chosen", detail=given.said)
+            channel = settled.get(id(card), not_chosen)
+            unclear = given.uuids is None and given.said
+            return replace(channel, detail=f"{channel.detail}; {given.said}") if unclear else channel
         return _dead(f"gpu:index-{index}", getattr(card, "code", "read-failed"), str(card), DRIVER)
 
     def _missing(self, named: Sequence[CounterSensor]) -> list[str]:
@@ -123,6 +146,10 @@ class NvmlMeter(PollingMeter):
 
 def _uuid(channel: Channel) -> str:
     return channel.id.removeprefix("gpu:")
+
+
+def _model(channel: Channel) -> str:
+    return channel.detail.partition(";")[0]
 
 
 def _unsettled(card: CounterSensor, answer: CounterSensor | Exception) -> Channel:

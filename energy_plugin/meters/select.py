@@ -27,6 +27,7 @@ def make_meters(
     replay: Path | None = None,
     country: str = "",
     gpus: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
     sysfs: Path | None = None,
     walls: Sequence[Target] = (),
     log: Path | None = None,
@@ -39,7 +40,8 @@ def make_meters(
         tdp: rated watts by part, for ``calculator``.
         replay: folder or file of recorded energies, needed by ``replay``.
         country: three-letter ISO code, for ``codecarbon``; without effect on joules.
-        gpus: UUIDs that ``nvml`` reads; all when empty.
+        gpus: UUIDs that ``nvml`` reads.
+        environ: where ``nvml`` looks for ``CUDA_VISIBLE_DEVICES`` without *gpus*; our own when None.
         sysfs: where the kernel's ``/sys`` is mounted, for ``perf`` and ``rapl``.
         walls: the plugs and commands that ``wall`` reads.
         log: file for what CodeCarbon's helper writes.
@@ -70,7 +72,7 @@ def make_meters(
     def nvml() -> Meter:
         from energy_plugin.meters.nvml import NvmlMeter
 
-        return NvmlMeter(gpus=gpus, clock=clock)
+        return NvmlMeter(gpus=gpus, environ=environ, clock=clock)
 
     def wall() -> Meter:
         from energy_plugin.meters.wall import WallMeter
@@ -115,6 +117,7 @@ def meters_of(options: Options) -> list[Meter]:
         tdp=options.tdp,
         replay=options.replay,
         gpus=options.gpus,
+        environ={} if options.executor == "docker" else None,  # a container sees none of ours
         country=options.country,
         sysfs=options.sysfs,
         walls=options.walls,

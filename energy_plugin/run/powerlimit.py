@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import ExecutorError, UsageError
 from energy_plugin.meters.nvml_call import call
+from energy_plugin.meters.nvml_visible import VARIABLE, Listed, visible
 from energy_plugin.meters.tape import SensorError
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class PowerLimits:
     """Power limits of the GPUs that programs may use, through NVML.
 
     Args:
-        gpus: their UUIDs, all when empty.
+        gpus: their UUIDs; when empty those of ``CUDA_VISIBLE_DEVICES``, and without that all.
     """
 
     def __init__(self, gpus: Sequence[str] = ()) -> None:
@@ -113,7 +115,13 @@ def _find(gpus: Sequence[str]) -> dict[str, Any]:
     missing = [uuid for uuid in gpus if uuid not in found]
     if missing or not found:
         raise UsageError(f"{OPTION}: NVML lists no GPU {', '.join(missing)}".rstrip())
-    return {uuid: handle for uuid, handle in found.items() if not gpus or uuid in gpus}
+    given = visible(
+        os.environ, [Listed(uuid, str(call(pynvml.nvmlDeviceGetName, h))) for uuid, h in found.items()]
+    )
+    chosen = gpus or (found if given.uuids is None else given.uuids)
+    if not chosen:
+        raise UsageError(f"{OPTION}: the programs see no GPU, by {VARIABLE}={os.environ[VARIABLE]}")
+    return {uuid: handle for uuid, handle in found.items() if uuid in chosen}
 
 
 def _now_w(handle: object) -> float:
