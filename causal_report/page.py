@@ -64,8 +64,10 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    text = Text(language)
     made.globals |= {
-        "t": Text(language),
+        "t": text,
+        "heads": text.heads,
         "fmt": number,
         "style": (templates() / "style.css").read_text(encoding="utf-8"),
         "script": (templates() / "table.js").read_text(encoding="utf-8"),

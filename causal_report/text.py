@@ -37,6 +37,14 @@ class Text:
         """The sentence at *key* with its placeholders filled."""
         return self._texts[key].format(**values)
 
+    def heads(self, *names: str) -> list[tuple[str, str]]:
+        """Heads of columns, each with its kind: ``#`` before a name says that numbers stand below it."""
+        found = []
+        for name in names:
+            key = name.removeprefix("#")
+            found.append((self(f"head.{key}") if key else "", "n" if name != key else ""))
+        return found
+
     def has(self, key: str) -> bool:
         """Whether there is such a sentence."""
         return key in self._texts
