@@ -119,7 +119,7 @@ def analyse(sources: Sequence[Source], text: Text, options: Options | None = Non
         ),
         response=chosen,
         data=data,
-        quality=quality.findings(flags, whole, text),
+        quality=quality.findings(flags, whole, text, sources),
         keeping=_keeping(whole, flags, chosen, text),
         effects=found,
         dose=dose.choose(single, energy, found),

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["EXCLUDING", "check", "findings", "usable"]
 
 
-def findings(flags: Sequence[Flag], table: Table, text: Text) -> Quality:
+def findings(flags: Sequence[Flag], table: Table, text: Text, sources: Sequence[Source] = ()) -> Quality:
     """What the page and report.json say of *flags* on *table*."""
-    return account(flags, table, text)
+    return account(flags, table, text, sources)
 
 
 def check(table: Table, sources: Sequence[Source], *, keep_flagged: bool) -> tuple[Flag, ...]:
     """Every flag on every row, in row order. Failed runs are left out even when flagged rows are kept."""
     if table.frame.empty:
         return ()
-    found = examine(see(table), sources)
+    found = examine(see(table, sources), sources)
     frame = table.frame
     keys = [
         np.asarray(frame[name].astype(str), dtype=object) for name in ("experiment_id", "timestamp", "role")

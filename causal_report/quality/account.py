@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from causal_report.findings import Flag
     from causal_report.quality.view import View
+    from causal_report.sources.source import Source
     from causal_report.table import Table
     from causal_report.text import Text
 
@@ -33,14 +34,14 @@ ASKED = 50_000
 """Rows drawn of a large table for what is said of the table rather than of a row."""
 
 
-def account(flags: Sequence[Flag], table: Table, text: Text) -> Quality:
+def account(flags: Sequence[Flag], table: Table, text: Text, sources: Sequence[Source] = ()) -> Quality:
     """Everything that *flags* say of *table*."""
     rows = [_row(key, list(group)) for key, group in groupby(flags, _key)]
     flagged = tuple(row for row in rows if any(check.name in EXCLUDING for check in row.checks))
     noted = tuple(row for row in rows if not any(check.name in EXCLUDING for check in row.checks))
     counts = Counter(name for row in rows for name in {check.name for check in row.checks})
     return Quality(
-        sentences=tuple(_sentences(flagged, noted, counts, table, text)),
+        sentences=tuple(_sentences(flagged, noted, counts, table, text, sources)),
         flagged=flagged,
         noted=noted,
         checks=tuple(_facts(counts, text)),
@@ -70,6 +71,7 @@ def _sentences(
     counts: Mapping[str, int],
     table: Table,
     text: Text,
+    sources: Sequence[Source],
 ) -> Iterator[Sentence]:
     runs = len(table.frame)
 
@@ -91,7 +93,7 @@ def _sentences(
         yield say("most", checks=", ".join(named))
     if noted:
         yield say("noted", n=f"{len(noted):,}")
-    treatments, drifts = _of_table(flagged, table)
+    treatments, drifts = _of_table(flagged, table, sources)
     for one in treatments:
         yield say(
             "hidden",
@@ -112,7 +114,7 @@ def _sentences(
 
 
 def _of_table(
-    flagged: Sequence[FlaggedRow], table: Table
+    flagged: Sequence[FlaggedRow], table: Table, sources: Sequence[Source]
 ) -> tuple[tuple[default.Treatment, ...], tuple[order.Drift, ...]]:
     """Hidden treatments and drift among the rows that are not false."""
     good = ~_false(flagged, table)
@@ -123,7 +125,7 @@ def _of_table(
         at = np.sort(np.random.default_rng(len(at)).choice(at, ASKED, replace=False))
     rows = np.zeros(len(good), bool)
     rows[at] = True
-    view: View = see(table.where(pd.Series(rows, index=table.frame.index, dtype=bool)))
+    view: View = see(table.where(pd.Series(rows, index=table.frame.index, dtype=bool)), sources)
     every = view.success
     return default.hidden(view, every), order.drift(
         view, every, work.expected(view, neighbours(view), every, every)

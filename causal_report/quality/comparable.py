@@ -25,6 +25,9 @@ STRETCH, STRETCH_LEAST = 8, 2
 """One eighth of a cell's runs before and after a run, and at least two, are its own stretch of time."""
 UNLIKE = 1.0
 """Distance where only one of two runs was handed a hyperparameter: the whole range of its values."""
+ASIDE, FEWEST = 0.1, 4
+"""Where runs are asked that are alike in one hyperparameter: the weight of the others, and how many runs at
+least; an eighth of the cell's, so that they are alike in small cells too."""
 HALF = 1.349
 """Length of the shortest half of a normal sample in standard deviations (Rousseeuw and Leroy 1988)."""
 
@@ -70,31 +73,39 @@ def spread(values: Vector, floor: float) -> float:
     return max(floor, float((known[half:] - known[: len(known) - half]).min()) / HALF)
 
 
-def neighbours(view: View) -> NDArray[np.intp]:
+def neighbours(view: View, asked: Mask | None = None, alike: str = "") -> NDArray[np.intp]:
     """Positions of the most comparable others of each row, shape (n, k), -1 where there is none.
 
     Comparable are runs of the same model and mode with the same hyperparameters handed over, nearest
     in their ranks. Runs of the same stretch of time are not asked: what went wrong there went wrong
     with all of them.
+
+    Args:
+        view: the table.
+        asked: rows whose comparable others are wanted; every row where none are named.
+        alike: the hyperparameter that shall be as near as can be; all alike where none is named.
     """
     most = int(limit("comparable"))
     near = np.full((view.n, most), -1, dtype=np.intp)
     for some in cells(view.cell, view.success):
-        if len(some) < limit("least"):
+        if len(some) < limit("least") or (asked is not None and not asked[some].any()):
             continue
         at = some[np.argsort(view.when[some], kind="stable")]
-        places = _coordinates(view, at)
+        places = _coordinates(view, at, alike)
+        mine = np.arange(len(at)) if asked is None else np.flatnonzero(asked[at])
         pool = np.arange(len(at))
+        width = max(STRETCH_LEAST, 0 if alike else len(at) // STRETCH)
+        few = max(FEWEST, len(at) // STRETCH) if alike else most
         if len(at) > REFERENCES:
             pool = np.sort(np.random.default_rng(len(at)).choice(len(at), REFERENCES, replace=False))
-        for start in range(0, len(at), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(at)))
-            found = _nearest(places, rows, pool, most)
+        for start in range(0, len(mine), CHUNK):
+            rows = mine[start : start + CHUNK]
+            found = _nearest(places, rows, pool, min(few, most), width)
             near[at[rows], : found.shape[1]] = np.where(found >= 0, at[found], -1)
     return near
 
 
-def _coordinates(view: View, at: NDArray[np.intp]) -> NDArray[np.float64]:
+def _coordinates(view: View, at: NDArray[np.intp], alike: str) -> NDArray[np.float64]:
     """Where each run stands: what was handed over, and its rank from 0 to 1; shape (rows, places)."""
     places: list[NDArray[np.floating[Any]]] = [np.zeros(len(at))]
     for setting in view.settings:
@@ -104,19 +115,19 @@ def _coordinates(view: View, at: NDArray[np.intp]) -> NDArray[np.float64]:
         places.append(UNLIKE * passed)
         if not setting.label_only:
             ranks = pd.Series(np.where(passed, setting.dose[at], np.nan)).rank(pct=True)
-            places.append(ranks.fillna(0.0).to_numpy())
+            weight = ASIDE if alike and setting.name != alike else 1.0
+            places.append(weight * ranks.fillna(0.0).to_numpy())
     partners = view.partner[at]
     places += [UNLIKE * (partners == partner) for partner in np.unique(partners)[1:]]
     return np.column_stack(places).astype(np.float64)
 
 
 def _nearest(
-    places: NDArray[np.float64], rows: NDArray[np.intp], pool: NDArray[np.intp], most: int
+    places: NDArray[np.float64], rows: NDArray[np.intp], pool: NDArray[np.intp], most: int, width: int
 ) -> NDArray[np.intp]:
     from scipy.spatial.distance import cdist
 
     distance = cdist(places[rows], places[pool], "cityblock")
-    width = max(STRETCH_LEAST, len(places) // STRETCH)
     distance[np.abs(rows[:, None] - pool) <= width] = np.inf
     count = min(most, len(pool))
     nearest = np.argpartition(distance, count - 1, axis=1)[:, :count]

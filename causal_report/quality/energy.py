@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +33,30 @@ def ratio(view: View) -> Vector:
     return np.where(view.seconds >= limit("least-s"), out, np.nan)
 
 
-def mismatch(view: View, rows: Mask) -> Iterator[Hit]:
-    """Energy off power x time, and off what runs of the model with such a duration are off."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """How far energy is off power x time, and off what runs of the model with such a duration are off.
+
+    Attributes:
+        off: log of energy over power x time, NaN where not known.
+        usual: what runs like it are off; 0 where there are too few.
+        spread: robust spread of ``off`` less ``usual`` in the row's cell.
+        told: rows that have runs like them.
+    """
+
+    off: Vector
+    usual: Vector
+    spread: Vector
+    told: Mask
+
+    @property
+    def away(self) -> Vector:
+        """Distance of ``off`` from what is usual."""
+        return np.abs(self.off - self.usual)
+
+
+def misfit(view: View, rows: Mask) -> Misfit:
+    """Energy against power x time in *rows*."""
     off = ratio(view)
     usual, scale = np.zeros(view.n), np.full(view.n, FLOOR)
     told = np.zeros(view.n, bool)
@@ -45,11 +68,17 @@ def mismatch(view: View, rows: Mask) -> Iterator[Hit]:
         usual[order] = middle.to_numpy()
         scale[at] = spread(off[at] - usual[at], FLOOR)
         told[at] = True
-    away = np.abs(off - usual)
+    return Misfit(off=off, usual=usual, spread=scale, told=told)
+
+
+def mismatch(view: View, rows: Mask) -> Iterator[Hit]:
+    """Energy off power x time, and off what runs of the model with such a duration are off."""
+    found = misfit(view, rows)
     with np.errstate(invalid="ignore"):
-        own = told & (away >= limit("mismatch-own")) & (away / scale >= limit("mismatch-z"))
-        plain = ~told & (np.abs(np.expm1(off)) > limit("mismatch"))
-    yield from hits("energy-mismatch", rows & (own | plain), _say(view, off, usual, told))
+        own = found.away >= np.maximum(limit("mismatch-own"), limit("mismatch-z") * found.spread)
+        plain = np.abs(np.expm1(found.off)) > limit("mismatch")
+    false = rows & np.where(found.told, own, plain)
+    yield from hits("energy-mismatch", false, _say(view, found.off, found.usual, found.told))
 
 
 def bias(view: View, rows: Mask) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report.quality import default, energy, identity, leverage, load, order, outcome, work
+from causal_report.quality import background, default, energy, identity, leverage, load, order, outcome, work
 from causal_report.quality.comparable import neighbours
 from causal_report.quality.hit import Hit, mask
 
@@ -41,7 +41,7 @@ def examine(view: View, sources: Sequence[Source]) -> list[Hit]:
     found += outcome.without_metric(view)
     found += outcome.impossible_metric(view)
     good = _good(view, found)
-    found += load.missing(view, good, good, np.where(good, alone.off, np.nan))
+    found += background.missing(view, good, alone)
     good = _good(view, found)
     found += default.wrong_fills(view, good, mode)
     found += _notes(view, found)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from causal_report.quality.comparable import cells
+from causal_report.quality.energy import misfit
 from causal_report.quality.hit import Hit, hits
 from causal_report.quality.thresholds import limit
 from causal_report.quality.view import positive_log
@@ -16,11 +17,13 @@ from causal_report.quality.view import positive_log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from causal_report.quality.energy import Misfit
     from causal_report.quality.order import Timeline
     from causal_report.quality.view import Codes, Mask, Vector, View
 
 MEASURED = (
     "energy_cpu_pkg_joules",
+    "energy_cpu_ram_joules",
     "energy_gpu_total_joules",
     "energy_wall_joules",
     "energy_gpu_avg_watts",
@@ -64,7 +67,8 @@ def _join(groups: dict[int, set[int]], rows: list[int]) -> None:
 def repeated(view: View, found: Timeline, groups: list[list[int]]) -> Iterator[Hit]:
     """The copies among *groups* of twins; all of a group where nothing tells which is the copy."""
     odd = _odd(view, found, groups)
-    first = [_original(view, odd, group) for group in groups]
+    power = misfit(view, view.success)
+    first = [_original(view, odd, power, group) for group in groups]
     told = [(group, one) for group, one in zip(groups, first, strict=True) if one is not None]
     later = [one[0] == group[0] for group, one in told]
     way = len(later) >= 3 and float(np.mean(later)) >= SAME_WAY
@@ -107,14 +111,21 @@ AROUND = 7
 """Pauses before, and as many after, that are usual where a run stands."""
 
 
-def _original(view: View, odd_of: dict[int, float], group: list[int]) -> tuple[int, str] | None:
-    """The row that fits the clock, or that does not hold the others' settings beside its own."""
+def _original(
+    view: View, odd_of: dict[int, float], power: Misfit, group: list[int]
+) -> tuple[int, str] | None:
+    """The row that fits the clock or its own duration, or that holds no settings of the others."""
     odd = np.array([odd_of.get(at, np.nan) for at in group])
     if np.isfinite(odd).all():
         best = int(np.argmin(odd))
         rest = np.delete(odd, best)
         if float(rest.min()) > max(limit("pause-s"), 5 * odd[best]):
             return group[best], "this duration does not fit the time between this run and the one before it"
+    away = power.away[group]
+    if np.isfinite(away).all():
+        best = int(np.argmin(away))
+        if float(np.delete(away, best).min()) > max(limit("z") * power.spread[group[best]], 5 * away[best]):
+            return group[best], "this energy does not fit this power and duration"
     known = [{s.name: float(s.value[at]) for s in view.settings if np.isfinite(s.value[at])} for at in group]
     for number, at in enumerate(group):
         others = [known[i] for i in range(len(group)) if i != number]

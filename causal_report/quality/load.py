@@ -1,12 +1,13 @@
-"""Load that is not what the row says: somebody else's on a run alone, none beside one in the background."""
+"""Load that nobody declared: somebody else's beside a run, before it, or another measured run."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report.quality.comparable import Level, cells, level
+from causal_report.quality.comparable import Level, cells, level, neighbours
 from causal_report.quality.hit import hits
 from causal_report.quality.thresholds import limit
 
@@ -18,35 +19,33 @@ if TYPE_CHECKING:
     from causal_report.quality.hit import Hit
     from causal_report.quality.view import Mask, Vector, View
 
-FLOORS = {"cpu-power": 0.02, "gpu-power": 0.03, "gpu-use": 1.5}
+FLOORS = {"cpu-power": 0.02, "memory-power": 0.02, "gpu-power": 0.03, "gpu-use": 1.5}
 """Spreads below these are the meters' own."""
 OWN = 0.25
 """Load only adds: a run's own level is the lower quartile of comparable runs; most may be loaded."""
-EDGE = 0.9
-"""Share of a model's runs alone that are taken as its range."""
-LOUD, CLEARLY = 0.25, 2.0
-"""A load is missed only where it shows in a quarter of the model's runs, at twice the threshold."""
 SPREADING = 5
 """Rounds in which a stretch of foreign load grows by its neighbours."""
-SHOWN = {"cpu-power": "CPU power", "gpu-power": "GPU power", "gpu-use": "GPU utilisation"}
+SHOWN = {
+    "cpu-power": "CPU power",
+    "memory-power": "memory power",
+    "gpu-power": "GPU power",
+    "gpu-use": "GPU utilisation",
+}
 
 
 def foreign(view: View, near: NDArray[np.intp], rows: Mask) -> Iterator[Hit]:
     """Runs during which somebody else used the machine.
 
-    A run alone is one by its own signals, or by CPU power somewhat high among such runs. A run with a
-    background load is one by CPU power above its own background level among such runs. CPU power that is
-    raised by less than a foreign training takes, with the GPU as usual, is a note: such a run did its own
-    work on a machine that drew more.
+    A run alone is one by its own signals, or by power somewhat high among such runs. A run with a
+    background load is one by power above its own background level among such runs. CPU power that is
+    raised by less, with memory and GPU as usual, is a note: such a run did its own work on a machine
+    that drew more.
     """
-    found = {
-        name: level(view, near, x, rows & (view.alone | view.background), FLOORS[name], OWN)
-        for name, x in view.signals.items()
-    }
-    loaded = _certain(view, rows & view.alone, found)
-    around = np.zeros(view.n, bool)
+    found = _levels(view, near, rows)
+    certain = _unexplained(view, rows, rows & view.alone & _certain(view, found), found, _certain)
+    loaded, around = certain.copy(), np.zeros(view.n, bool)
     if loaded.any() and "cpu-power" in found:
-        high = rows & _beyond(found["cpu-power"], limit("weak"), limit("beside-z"))
+        high = _unexplained(view, rows, rows & ~loaded & _high(view, found), found, _high)
         for _ in range(SPREADING):
             asked = rows & view.alone & np.isfinite(found["cpu-power"].off)
             more = high & ~loaded & ~around & _among(view, asked, loaded)
@@ -54,23 +53,59 @@ def foreign(view: View, near: NDArray[np.intp], rows: Mask) -> Iterator[Hit]:
                 break
             around |= more
             loaded |= more & view.alone
-        around &= ~_certain(view, rows & view.alone, found)
-    yield from hits("foreign-load", loaded | around, lambda at: _say(view, found, at, bool(around[at])))
+    yield from hits("foreign-load", loaded | around, lambda at: _say(view, found, at, not certain[at]))
     if "cpu-power" in found:
-        raised = rows & view.alone & ~loaded & _beyond(found["cpu-power"], limit("raised"), limit("z"))
+        raised = rows & view.alone & ~loaded & _raised(view, found)
+        raised = _unexplained(view, rows, raised, found, _raised)
         yield from hits("power-raised", raised, lambda at: _say(view, found, at, False))
 
 
-def _certain(view: View, rows: Mask, found: Mapping[str, Level]) -> Mask:
+def _levels(view: View, near: NDArray[np.intp], rows: Mask) -> dict[str, Level]:
+    asked = rows & (view.alone | view.background)
+    return {name: level(view, near, x, asked, FLOORS[name], OWN) for name, x in view.signals.items()}
+
+
+def _unexplained(
+    view: View,
+    rows: Mask,
+    candidates: Mask,
+    found: Mapping[str, Level],
+    judge: Callable[[View, Mapping[str, Level]], Mask],
+) -> Mask:
+    """Candidates that no hyperparameter explains: they stand out from the runs most alike in each of them."""
+    for setting in view.settings:
+        if setting.label_only or not candidates.any():
+            continue
+        alike = _levels(view, neighbours(view, candidates, setting.name), rows)
+        candidates = candidates & judge(
+            view, {name: replace(one, spread=found[name].spread) for name, one in alike.items()}
+        )
+    return candidates
+
+
+def _certain(view: View, found: Mapping[str, Level]) -> Mask:
     far = {name: _beyond(one, limit(name), limit("z")) for name, one in found.items()}
     none = np.zeros(view.n, bool)
     use, power = far.get("gpu-use", none), far.get("gpu-power", none)
     if "cpu-power" not in found:
-        return rows & use & power
+        return use & power
     cpu = found["cpu-power"]
-    unread = ~np.isfinite(cpu.off)
+    beside = use
+    if "memory-power" in found:
+        beside = beside | _beyond(found["memory-power"], limit("memory-power"), limit("z-weak"))
     weak = _beyond(cpu, limit("weak"), limit("z-weak"))
-    return rows & (far["cpu-power"] | (weak & use) | (unread & use & power))
+    return far["cpu-power"] | (weak & beside) | (~np.isfinite(cpu.off) & use & power)
+
+
+def _raised(view: View, found: Mapping[str, Level]) -> Mask:
+    return _beyond(found["cpu-power"], limit("raised"), limit("z"))
+
+
+def _high(view: View, found: Mapping[str, Level]) -> Mask:
+    out = _beyond(found["cpu-power"], limit("weak"), limit("beside-z"))
+    if "memory-power" in found:
+        out = out | _beyond(found["memory-power"], limit("memory-power"), limit("beside-z"))
+    return out
 
 
 def _beyond(found: Level, least: float, z: float) -> Mask:
@@ -112,90 +147,6 @@ def _say(view: View, found: Mapping[str, Level], at: int, around: bool) -> str:
             parts.append(f"{SHOWN[name]} {np.exp(now):.1f} W (comparable runs: {np.exp(usual):.1f} W)")
     among = "; the runs around it were loaded too" if around else ""
     return ", ".join(parts) + among
-
-
-def missing(view: View, rows: Mask, trusted: Mask, slower: Vector) -> Iterator[Hit]:
-    """Runs said to have a background load that are like the model's runs alone.
-
-    *slower* is log duration above what the model needs alone for the same work, NaN where not known.
-    """
-    edges = _edges(view, trusted & view.alone)
-    asked = rows & view.background
-    seen, told = np.zeros(view.n, bool), np.zeros(view.n, int)
-    for name, (_, high) in edges.items():
-        with np.errstate(invalid="ignore"):
-            seen |= view.signals[name] > high + limit(NO_LOAD[name])
-        told += np.isfinite(view.signals[name]) & np.isfinite(high)
-    with np.errstate(invalid="ignore"):
-        asleep = (told > 0) & _asleep(view, edges)
-        seen |= slower > limit("no-load-time")
-    told += np.isfinite(slower)
-    silent = asked & (told >= 2) & (~seen | asleep)
-    silent &= _heard(view, asked, silent, edges, slower) | asleep
-    yield from hits(
-        "load-missing", silent, lambda at: _say_missing(view, edges, slower, at, bool(asleep[at]))
-    )
-
-
-def _heard(
-    view: View, asked: Mask, silent: Mask, edges: Mapping[str, tuple[Vector, Vector]], slower: Vector
-) -> Mask:
-    """Rows of models whose load shows: a quarter of their runs beside it lie well beyond the range alone.
-
-    A light load leaves some runs within that range by chance. To leave these out would choose the runs by
-    what came out, and make the load seem heavier than it is. Where every run is silent there is no choice.
-    """
-    models = view.model.max(initial=0) + 1
-    heard = np.bincount(view.model, asked & ~silent, models) == 0
-    above = {name: (view.signals[name] - high, limit(NO_LOAD[name])) for name, (_, high) in edges.items()}
-    above["duration"] = (slower, limit("no-load-time"))
-    for far, least in above.values():
-        for at in cells(view.model, asked & np.isfinite(far)):
-            heard[view.model[at[0]]] |= bool(np.quantile(far[at], 1 - LOUD) >= CLEARLY * least)
-    return np.asarray(heard[view.model])
-
-
-NO_LOAD = {"cpu-power": "no-load-cpu", "gpu-power": "no-load-gpu", "gpu-use": "no-load-use"}
-
-
-def _edges(view: View, rows: Mask) -> dict[str, tuple[Vector, Vector]]:
-    """Range of each signal over the model's runs alone, given to every row of the model."""
-    found: dict[str, tuple[Vector, Vector]] = {}
-    for name, x in view.signals.items():
-        low, high = (
-            np.full(view.model.max(initial=0) + 1, np.nan),
-            np.full(view.model.max(initial=0) + 1, np.nan),
-        )
-        for at in cells(view.model, rows & np.isfinite(x)):
-            if len(at) >= limit("least"):
-                low[view.model[at[0]]], high[view.model[at[0]]] = np.quantile(x[at], [1 - EDGE, EDGE])
-        found[name] = (low[view.model], high[view.model])
-    return found
-
-
-def _asleep(view: View, edges: Mapping[str, tuple[Vector, Vector]]) -> Mask:
-    if "gpu-power" not in edges or "gpu-use" not in edges:
-        return np.zeros(view.n, bool)
-    power, use = view.signals["gpu-power"], view.signals["gpu-use"]
-    return np.asarray((power < edges["gpu-power"][0] - limit("asleep")) & (use <= edges["gpu-use"][1]))
-
-
-def _say_missing(
-    view: View, edges: Mapping[str, tuple[Vector, Vector]], slower: Vector, at: int, asleep: bool
-) -> str:
-    parts = []
-    for name, (low, high) in edges.items():
-        now = view.signals[name][at]
-        if not np.isfinite(now) or not np.isfinite(high[at]):
-            continue
-        turn = (lambda x: x) if name == "gpu-use" else np.exp
-        unit = "%" if name == "gpu-use" else "W"
-        parts.append(
-            f"{SHOWN[name]} {turn(now):.1f} {unit} (alone {turn(low[at]):.1f} to {turn(high[at]):.1f})"
-        )
-    if np.isfinite(slower[at]):
-        parts.append(f"duration {np.expm1(slower[at]):+.0%} against alone")
-    return ("the GPU did nothing: " if asleep else "a background load nobody can see: ") + ", ".join(parts)
 
 
 def before(view: View, sources_cpus: Mapping[str, float]) -> Iterator[Hit]:

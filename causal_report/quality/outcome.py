@@ -40,7 +40,7 @@ def false_success(view: View, mode: Level, alone: Level) -> Iterator[Hit]:
     """Runs far too short for their work; without a metric sooner than with one."""
     off = np.where(np.isfinite(alone.off), np.fmax(mode.off, alone.off), mode.off)
     with np.errstate(invalid="ignore"):
-        far = (off / mode.spread) <= -limit("z")
+        far = np.fmin(mode.z, alone.z) <= -limit("z")
         short = far & ((off <= -limit("very-short")) | ((off <= -limit("short")) & ~view.metric))
 
     def say(at: int) -> str:

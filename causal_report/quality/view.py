@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from causal_report.sources.source import Source
     from causal_report.table import Table
 
     Vector = NDArray[np.float64]
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 PREFIX = "hyperparam_"
 LABELS_ONLY = {"seed"}
 """Values that name a run and cannot have a dose."""
+MACHINE = ("cpu_model", "cpus", "memory_bytes", "gpus")
+"""Facts of a host that runs must share to be comparable."""
+CONDITIONS = (
+    *("device", "executor", "row_limit", "gpu_power_limit_watts"),
+    *("data_source", "data_digest", "weights"),
+)
+"""Columns of a row that they must share, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +59,13 @@ class View:
     """Arrays of one entry a row, in the frame's order.
 
     Attributes:
-        cell: number of the row's model and mode, ``model`` of the model alone.
+        cell: number of the row's model and mode, ``model`` of the model alone; where a model was run on
+            several machines or under several conditions, of each of them.
         alone: rows of one program by itself; ``background`` rows have a load beside them.
         when: seconds since the epoch, NaN where the timestamp is none.
         session: number of the row's session.
         partner: number of the background's model where recorded, else -1.
-        signals: CPU power (log W), GPU power (log W), GPU utilisation (%).
+        signals: power of CPU, memory and GPU (log W), GPU utilisation (%).
         log_s: logarithm of the duration.
         metric: whether any metric is there; all False where the table has none.
         metrics: names of the performance columns.
@@ -111,11 +120,11 @@ def codes(values: pd.Series[str]) -> Codes:
     return np.asarray(pd.factorize(values)[0], dtype=np.int64)
 
 
-def see(table: Table) -> View:
-    """The view of *table*."""
+def see(table: Table, sources: Sequence[Source] = ()) -> View:
+    """The view of *table*; *sources* tell the machines."""
     frame = table.frame
     mode = frame["mode"].astype(str)
-    model = codes(frame["model_id"].astype(str))
+    model = codes(_kinds(frame, sources))
     kinds = codes(mode)
     seconds = numbers(frame, "duration_seconds")
     when = pd.to_datetime(frame["timestamp"], format="ISO8601", utc=True, errors="coerce")
@@ -143,16 +152,39 @@ def see(table: Table) -> View:
     )
 
 
+def _kinds(frame: pd.DataFrame, sources: Sequence[Source]) -> pd.Series[str]:
+    """Model, machine and conditions of each row in one word."""
+    kind = frame["model_id"].astype(str)
+    hosts = {source.name: _machine(source) for source in sources}
+    known = {"machine": frame["session"].astype(str).map(hosts)}
+    known |= {name: frame[name] for name in CONDITIONS if name in frame}
+    for values in known.values():
+        if values.nunique() > 1:
+            words = values.astype(object).where(values.notna(), None).replace("", None)
+            usual = words.groupby(kind).transform(lambda some: some.mode().iloc[0] if some.count() else "")
+            kind = kind + " " + words.fillna(usual).astype(str)
+    return kind
+
+
+def _machine(source: Source) -> str:
+    facts = source.facts.get("host", {})
+    return repr([facts.get(name) for name in MACHINE])
+
+
 def _signals(frame: pd.DataFrame, seconds: Vector) -> dict[str, Vector]:
-    joules = numbers(frame, "energy_cpu_total_joules")
-    watts = np.full(len(frame), np.nan)
-    np.divide(joules, seconds, out=watts, where=seconds > 0)
     found = {
-        "cpu-power": positive_log(watts),
+        "cpu-power": _power(frame, "energy_cpu_total_joules", seconds),
+        "memory-power": _power(frame, "energy_cpu_ram_joules", seconds),
         "gpu-power": positive_log(numbers(frame, "energy_gpu_avg_watts")),
         "gpu-use": numbers(frame, "energy_gpu_util_avg_percent"),
     }
     return {name: values for name, values in found.items() if bool(np.isfinite(values).any())}
+
+
+def _power(frame: pd.DataFrame, name: str, seconds: Vector) -> Vector:
+    watts = np.full(len(frame), np.nan)
+    np.divide(numbers(frame, name), seconds, out=watts, where=seconds > 0)
+    return positive_log(watts)
 
 
 def _settings(frame: pd.DataFrame) -> list[Setting]:

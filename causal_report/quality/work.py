@@ -47,7 +47,10 @@ def columns(view: View, at: NDArray[np.intp], base: NDArray[np.intp]) -> NDArray
 
 
 def expected(view: View, near: NDArray[np.intp], rows: Mask, trusted: Mask) -> Level:
-    """Duration of *rows* against what their work explains in *trusted* rows of model and mode, as logs."""
+    """Duration of *rows* against what their work explains in *trusted* rows of model and mode, as logs.
+
+    The spread of a row is wider where few trusted rows were set like it.
+    """
     return _against(view, near, rows, trusted, view.cell)
 
 
@@ -63,17 +66,23 @@ def _against(view: View, near: NDArray[np.intp], rows: Mask, trusted: Mask, grou
         base = at[np.isfinite(like.usual[at]) & trusted[at]]
         if len(base) < limit("least"):
             continue
-        slope, size = _robust(columns(view, base, base), view.log_s[base], like.off[base])
-        usual[at], scale[at] = columns(view, at, base) @ slope, size
+        slope, unsure, size = _robust(columns(view, base, base), view.log_s[base], like.off[base])
+        x = columns(view, at, base)
+        usual[at] = x @ slope
+        scale[at] = size * np.sqrt(1 + np.einsum("ij,jk,ik->i", x, unsure, x))
     return Level(usual=usual, off=view.log_s - usual, spread=scale)
 
 
-def _robust(x: NDArray[np.float64], y: Vector, off: Vector) -> tuple[Vector, float]:
-    """Coefficients and spread by iterated biweight, begun at the residuals *off*."""
+def _robust(x: NDArray[np.float64], y: Vector, off: Vector) -> tuple[Vector, NDArray[np.float64], float]:
+    """Coefficients, their covariance in units of the spread, and the spread.
+
+    By iterated biweight, begun at the residuals *off*.
+    """
     fitted, size = y - off, COOLING[0]
     penalty = RIDGE * np.eye(x.shape[1])
     penalty[0, 0] = 0.0
     slope: Vector = np.zeros(x.shape[1])
+    gram = penalty
     for turn in range(len(COOLING) + ROUNDS):
         u = np.clip((y - fitted) / (TUKEY * size), -1, 1)
         weight = (1 - u**2) ** 2
@@ -83,4 +92,4 @@ def _robust(x: NDArray[np.float64], y: Vector, off: Vector) -> tuple[Vector, flo
         size = spread(y - fitted, FLOOR) if turn + 1 >= len(COOLING) else max(COOLING[turn + 1], FLOOR)
         if turn > len(COOLING) and float(np.abs(fitted - before).max()) < FLOOR / 100:
             break
-    return slope, size
+    return slope, np.asarray(np.linalg.pinv(gram), dtype=np.float64), size

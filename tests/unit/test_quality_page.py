@@ -10,7 +10,7 @@ from causal_report import quality, table
 from causal_report.figures.flagged import MOST_DAYS, flagged
 from causal_report.findings.quality import Day, Quality
 from causal_report.text import Text
-from tests.report import flawed, section, tables
+from tests.report import flawed, section, study, tables
 
 
 def _found(kind: str, *, keep: bool = False) -> Quality:
@@ -61,11 +61,11 @@ def test_the_page_shows_each_false_row_with_its_evidence(kind: str) -> None:
 
 
 def test_a_clean_table_says_so_and_has_no_figure() -> None:
-    source = tables.source(flawed.clean(flawed.SHAPES[0], 1))
+    source = tables.source(study.clean(study.SHAPES[0], 1))
     made = table.build([source])
     found = quality.findings(quality.check(made, [source], keep_flagged=False), made, Text("en"))
     assert found.flagged == ()
-    assert "None of the 40 rows" in found.sentences[0].text
+    assert "None of the 30 rows" in found.sentences[0].text
     assert flagged(found.days) is None
     assert "quality-rows" not in _page(found)
 
