@@ -25,6 +25,8 @@ def choose(table: Table, energy: Column, found: Sequence[Effect]) -> Dose | None
     factor = next(column for column in table.of("design") if column.name == best.factor)
     known = table.frame.dropna(subset=[factor.name, energy.name])
     known = known[known[energy.name] > 0]
+    if factor.log:
+        known = known[known[factor.name] > 0]
     shown = known.iloc[:: -(-len(known) // MOST_POINTS)] if len(known) else known
     columns = (shown[name] for name in ("experiment_id", "model_id", factor.name, energy.name))
     return Dose(

@@ -20,7 +20,9 @@ Part = Literal["design", "mediator", "energy", "performance"]
 ORDER = ("timestamp", "session", "experiment_id", "role")
 """Rows are brought into this order: which of two equal runs is named must not depend on the file's."""
 LOGGED = {"epochs", "batch_size", "learning_rate", "weight_decay", "max_iter", "alpha"}
-"""Roles whose doses multiply: they enter on a log scale wherever every value is above zero."""
+"""Roles whose doses multiply: they enter on a log scale, where a dose of 0 has a level of its own."""
+OFF = "=0"
+"""Ends the name of the column that says that a dose is 0."""
 FILLED = "filled_"
 """Before the name of a role: True where its value was not recorded but filled with a default."""
 LABELS = {"background": "background load", "seed": "random seed"}
@@ -45,6 +47,7 @@ class Column:
         part: ``design`` was set, ``mediator`` came of it during training, the rest came out.
         log: analysed as its natural logarithm.
         better: ``higher`` or ``lower`` for performance metrics.
+        zeros: (model, dose) of a logarithm that has runs with 0: where the model's are placed.
     """
 
     name: str
@@ -53,6 +56,12 @@ class Column:
     unit: str = ""
     log: bool = False
     better: str = ""
+    zeros: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def off(self) -> bool:
+        """Whether it says of another column that its dose is 0."""
+        return self.name.endswith(OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +93,8 @@ def build(sources: Sequence[Source]) -> Table:
         frame = frame.sort_values([*ORDER], kind="stable", ignore_index=True)
     for name in [str(name) for name in frame if str(name).startswith(FILLED)]:
         frame[name] = frame[name].eq(True)  # a source that nobody filled has no such column
-    design = _design(frame)
+    design, switches = _design(frame)
+    frame = pd.concat([frame, pd.DataFrame(switches, index=frame.index)], axis=1)
     return Table(frame=frame, columns=(*design, *_mediators(frame), *_performance(frame, sources)))
 
 
@@ -157,17 +167,48 @@ def _entry(facts: Mapping[str, Any], repository: str, model: str) -> Mapping[str
     return entry
 
 
-def _design(frame: pd.DataFrame) -> list[Column]:
+def _design(frame: pd.DataFrame) -> tuple[list[Column], dict[str, pd.Series[Any]]]:
+    """What was set, and the columns to add for doses of 0."""
     names = [n for n in map(str, frame) if n.startswith("design_") and bool(frame[n].notna().any())]
     columns = []
+    switches: dict[str, pd.Series[Any]] = {}
     for name in names:
         role = name.removeprefix("design_")
         if role == "background" and frame[name].nunique() < 2:
             continue  # one mode only: nothing was set
-        positive = bool((frame[name].dropna() > 0).all())
         label = LABELS.get(role, role.replace("_", " "))
-        columns.append(Column(name=name, label=label, part="design", log=role in LOGGED and positive))
-    return columns
+        positive = bool((frame[name].dropna() > 0).all())
+        zeros = () if positive or role not in LOGGED else _zeros(frame, name)
+        log = role in LOGGED and (positive or bool(zeros))
+        columns.append(Column(name=name, label=label, part="design", log=log, zeros=zeros))
+        if zeros:
+            columns.append(Column(name=f"{name}{OFF}", label=f"{label} off", part="design"))
+            switches |= _switch(frame, name)
+    return columns, switches
+
+
+def _zeros(frame: pd.DataFrame, name: str) -> tuple[tuple[str, float], ...]:
+    """Where each model's doses of 0 are placed on the log scale; empty where a plain scale says as much.
+
+    0 has no place there: how far it is below the smallest dose nobody knows. It stands at the middle
+    of its model's others, and a column of its own takes up the difference, so that no slope depends on
+    the place (Battese 1997). That needs two doses above 0 in some model, and none below.
+    """
+    doses = frame[name].astype(float)
+    above = doses.where(doses > 0)
+    models = frame["model_id"].astype(str)
+    if bool((doses < 0).any()) or not bool((above.groupby(models).nunique() > 1).any()):
+        return ()
+    middles = pd.Series(np.log(above), dtype=float).groupby(models).mean().fillna(0.0)
+    return tuple((str(model), float(np.exp(middle))) for model, middle in middles.items())
+
+
+def _switch(frame: pd.DataFrame, name: str) -> dict[str, pd.Series[Any]]:
+    """1 where the dose is 0, and whether that was recorded."""
+    doses = frame[name].astype(float)
+    mark = name.replace("design_", FILLED, 1)
+    found: dict[str, pd.Series[Any]] = {f"{name}{OFF}": doses.eq(0.0).astype(float).where(doses.notna())}
+    return found | ({f"{mark}{OFF}": frame[mark]} if mark in frame else {})
 
 
 def _mediators(frame: pd.DataFrame) -> list[Column]:
@@ -225,8 +266,10 @@ def filled(frame: pd.DataFrame, column: Column) -> pd.Series[bool]:
 
 
 def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:
-    """The column as it is analysed: its logarithm where ``log``; not positive becomes missing."""
+    """As it is analysed: the logarithm where ``log``; 0 stands where ``zeros`` says, else it is missing."""
     raw = pd.to_numeric(frame[column.name], errors="coerce").astype(float)
+    if column.zeros and column.log:
+        raw = raw.mask(raw == 0, frame["model_id"].astype(str).map(dict(column.zeros)).astype(float))
     return pd.Series(np.log(raw.where(raw > 0)), index=raw.index, dtype=float) if column.log else raw
 
 

@@ -9,6 +9,7 @@ from causal_report import number
 from causal_report.effects import POOLED, apart, widest
 from causal_report.findings import Sentence, Verdict
 from causal_report.regression import SIGNIFICANT
+from causal_report.table import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,6 +163,8 @@ def _effect_key(effect: Effect) -> str:
 def _kind(effect: Effect) -> str:
     if effect.factor == LOAD:
         return "background"
+    if effect.factor.endswith(OFF):
+        return "off"
     return "doubling" if effect.scale in ("elasticity", "per-log") else "step"
 
 

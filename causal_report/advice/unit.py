@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -143,13 +143,15 @@ def _parts(table: Table, rows: pd.DataFrame, role: str) -> _Parts:
     columns: dict[str, pd.Series[Any]] = {}
     factors, metrics, notes = [], [], []
     for column in table.of("design"):
-        if column.name in LABELS_ONLY or rows[column.name].nunique() < 2:
+        if column.name in LABELS_ONLY or column.off or rows[column.name].nunique() < 2:
             continue
         if rows[column.name].isna().mean() > MISSING:
             notes.append(column.label)
             continue
         key = f"{prefix}{column.name}"
-        factors.append(Factor(key=key, role=role, column=column))
+        known = rows[column.name].dropna()
+        plain = replace(column, log=column.log and bool((known > 0).all()))
+        factors.append(Factor(key=key, role=role, column=plain))
         columns[key] = rows[column.name].astype(float)
         columns[f"default:{key}"] = _defaults(rows, column)
     for column in table.of("performance"):

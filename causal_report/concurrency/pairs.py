@@ -12,6 +12,7 @@ import pandas as pd
 from causal_report import response as responses
 from causal_report.concurrency import windows
 from causal_report.concurrency.run import Cell, Pairing, PairRun, Run, Setting
+from causal_report.table import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +117,8 @@ class _Reader:
     def __init__(self, table: Table, response: Response) -> None:
         self.table, self.response = table, response
         frame = table.frame
-        self.design = [c for c in map(str, frame) if c.startswith("design_") and c not in NOT_SETTINGS]
+        settings = [c for c in map(str, frame) if c.startswith("design_") and not c.endswith(OFF)]
+        self.design = [c for c in settings if c not in NOT_SETTINGS]
         self.metrics = [c.name for c in table.of("performance") if c.name in frame]
         self.energy = responses.rows(frame, response) if response.column else None
         self.varying = self._varying(frame)

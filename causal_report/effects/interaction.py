@@ -13,6 +13,7 @@ from causal_report.effects import sheet as sheets
 from causal_report.effects.setup import LEAST_DF, setups
 from causal_report.effects.total import alike, slope_of
 from causal_report.findings.effects import FactorInteraction
+from causal_report.table import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +66,11 @@ def interactions(
 
 def _designs(setup: Setup) -> Iterator[tuple[Mapping[str, tuple[Column, Column]], Design | None]]:
     """The pairs of a setup with their design: all in one where the rows suffice, else one by one."""
-    pairs = {f"{a.name} × {b.name}": (a, b) for a, b in combinations(setup.factors, 2)}
+    pairs = {
+        f"{a.name} × {b.name}": (a, b)
+        for a, b in combinations(setup.factors, 2)
+        if b.name != f"{a.name}{OFF}"  # what is off has no dose
+    }
     if not pairs:
         return
     products = {name: _product(setup, a, b) for name, (a, b) in pairs.items()}

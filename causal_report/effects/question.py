@@ -18,7 +18,7 @@ from causal_report.effects.total import estimate, in_plain, widest
 from causal_report.findings.effects import DesignFacts, Question1
 from causal_report.findings.sentence import Sentence
 from causal_report.regression import SIGNIFICANT
-from causal_report.table import Table
+from causal_report.table import OFF, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -134,7 +134,7 @@ def _one_at_a_time(sheet: Sheet, rows: sheets.Codes, factors: Sequence[Column]) 
         for factor in factors:
             doses = sheet.doses[factor.name][rows][mine]
             values, counts = np.unique(doses[~np.isnan(doses)], return_counts=True)
-            if len(values) > 1 and factor.name != "design_background":
+            if len(values) > 1 and factor.name != "design_background" and not factor.off:
                 away[mine] += ~np.isnan(doses) & (doses != values[np.argmax(counts)])
     return float((away <= 1).mean()) if len(rows) else 0.0
 
@@ -142,7 +142,7 @@ def _one_at_a_time(sheet: Sheet, rows: sheets.Codes, factors: Sequence[Column]) 
 def _answer(
     say: Say, label: str, effects: Sequence[Effect], parts: Sequence[Decomposition]
 ) -> Iterator[Sentence]:
-    clear = [e for e in widest([e for e in effects if e.p is not None]) if (e.q or 1.0) < SIGNIFICANT]
+    clear = [e for e in widest([e for e in effects if e.p is not None]) if _clear(e.q)]
     clear.sort(key=lambda e: (e.exploratory, e.factor == "design_background", -abs(e.plain or 0.0)))
     firm = [e for e in clear if not e.exploratory]
     if not clear:
@@ -157,6 +157,8 @@ def _answer(
         kind = "doubling" if effect.scale == "elasticity" else "step"
         if effect.factor == "design_background":
             kind = "load"
+        elif effect.factor.endswith(OFF):
+            kind = "off"
         values["step"] = number.significant(effect.step, 1)
         yield say(f"effect_{kind}", outcome=label, n=effect.n, **values)
         if part and part.power and part.time:
@@ -168,6 +170,11 @@ def _answer(
             )
 
 
+def _clear(q: float | None) -> bool:
+    """A q of nought is the clearest there is: with many rows p is too small for a float."""
+    return q is not None and q < SIGNIFICANT
+
+
 def _plainly(part: Decomposition, name: str) -> str:
     slope = getattr(part, name)
     change, lo, hi = (in_plain(part.scale, part.step, v) for v in (slope.estimate, slope.lo, slope.hi))
@@ -176,8 +183,8 @@ def _plainly(part: Decomposition, name: str) -> str:
 
 def _priced(say: Say, effects: Sequence[RawEffect], outcome: str) -> Iterator[Sentence]:
     """The price of one more unit of the factor that is clear in most models."""
-    clear = [e for e in effects if e.outcome == outcome and e.slope and (e.slope.q or 1.0) < SIGNIFICANT]
-    names = [e.factor for e in clear if e.factor != "design_background"]
+    clear = [e for e in effects if e.outcome == outcome and e.slope and _clear(e.slope.q)]
+    names = [e.factor for e in clear if e.factor != "design_background" and not e.factor.endswith(OFF)]
     if not names:
         return
     top = max(dict.fromkeys(names), key=names.count)
@@ -198,7 +205,7 @@ def _priced(say: Say, effects: Sequence[RawEffect], outcome: str) -> Iterator[Se
 
 def _crossed(say: Say, found: Sequence[FactorInteraction]) -> Iterator[Sentence]:
     tested = [item for item in found if item.slope]
-    clear = [item for item in tested if item.slope and (item.slope.q or 1.0) < SIGNIFICANT]
+    clear = [item for item in tested if item.slope and _clear(item.slope.q)]
     for item in clear[:MOST_SAID]:
         assert item.slope is not None
         yield say(

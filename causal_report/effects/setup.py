@@ -39,7 +39,7 @@ class Setup:
         rows: positions in the sheet.
         factors: what is asked about; with a ``reason`` nothing can be said of them.
         columns: theirs and those of factors that are only adjusted for but moved on equal terms.
-        present: for each factor the rows whose model has it.
+        present: for each factor the rows that tell of its slope.
     """
 
     scope: str
@@ -109,7 +109,7 @@ def _joint(
             factors=asked,
             columns=columns,
             controls={},
-            present={f.name: ~absent[f.name][kept] for f in asked},
+            present={f.name: sheet.dosed(rows[kept], f) for f in asked},
             stratum=sheet.stratum[rows[kept]],
             block=None,
             method="",
@@ -174,7 +174,7 @@ def _single(
             factors=(factor,),
             columns={factor.name: sheet.logs[factor.name][at]},
             controls={**marks, **slopes},
-            present={factor.name: np.ones(len(at), dtype=np.bool_)},
+            present={factor.name: sheet.dosed(at, factor)},
             stratum=sheet.stratum[at],
             block=None,
             method="",

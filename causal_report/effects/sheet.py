@@ -69,8 +69,8 @@ class Sheet:
             yield self.models[code], rows
 
     def moving(self, rows: Codes, factors: Iterable[Column]) -> list[Column]:
-        """Factors with at least two levels inside some model among *rows*."""
-        return [f for f in factors if bool(_spread(self.doses[f.name][rows], self.model[rows]).any())]
+        """Factors with at least two levels inside some model among *rows*, on the scale of the analysis."""
+        return [f for f in factors if bool(_spread(self.logs[f.name][rows], self.model[rows]).any())]
 
     def absent(self, rows: Codes, factor: Column) -> Mask:
         """Rows of models in which nobody knows the factor: they do not have it."""
@@ -78,10 +78,15 @@ class Sheet:
         known = np.bincount(codes, ~np.isnan(self.doses[factor.name][rows]), len(self.models))
         return np.asarray(known[codes] == 0, dtype=np.bool_)
 
+    def dosed(self, rows: Codes, factor: Column) -> Mask:
+        """Rows that tell of the factor's slope: known, and not 0 where that is a level of its own."""
+        doses = self.doses[factor.name][rows]
+        return np.asarray(~np.isnan(doses) & ~((doses == 0.0) & bool(factor.zeros)), dtype=np.bool_)
+
     def models_with(self, rows: Codes, factor: Column) -> int:
         """In how many models the factor varies, not counting what only differs between sessions."""
         codes = self.stratum[rows]
-        varied = _spread(self.doses[factor.name][rows], codes)
+        varied = _spread(self.logs[factor.name][rows], codes)
         return len(np.unique(self.model[rows][varied[codes]]))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from causal_report import number
 from causal_report.findings.sentence import Sentence
 from causal_report.mediation.modes import BACKGROUND
+from causal_report.table import OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,6 +120,7 @@ def _spread(clear: Sequence[MediationPath]) -> list[MediationPath]:
 
 def _values(text: Text, path: MediationPath) -> dict[str, str]:
     key = "load" if path.cause == BACKGROUND else "doubling" if path.log_cause else "step"
+    key = "off" if path.cause.endswith(OFF) else key
     return {
         "group": path.group,
         "dose": text(f"mediation.{key}", step=number.significant(path.step, 1)),

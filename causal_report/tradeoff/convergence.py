@@ -64,7 +64,8 @@ def convergence(table: Table, chosen: Sequence[tuple[str, Column, Metric]]) -> t
 
 
 def _curve(sheet: Sheet, setup: Setup, epochs: Column, metric: Metric, quality: Vector) -> Convergence:
-    doses = sheet.doses[epochs.name][setup.rows]
+    every = sheet.doses[epochs.name][setup.rows]
+    doses = every[every > 0]
     blank = Convergence(
         scope=setup.scope,
         metric=metric.name,

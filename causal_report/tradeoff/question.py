@@ -9,6 +9,7 @@ from causal_report.effects.question import comparable
 from causal_report.effects.sheet import POOLED
 from causal_report.findings.sentence import Sentence
 from causal_report.findings.tradeoff import Tradeoff
+from causal_report.table import OFF
 from causal_report.tradeoff.convergence import convergence
 from causal_report.tradeoff.factors import verdicts
 from causal_report.tradeoff.metric import RELATIVE, SMALL, metrics
@@ -140,14 +141,9 @@ def _share(value: float) -> str:
 def _told(say: Say, key: str, item: FactorVerdict, energy: str) -> Sentence:
     assert item.energy is not None
     assert item.performance is not None
-    load = item.factor == LOAD
     return say(
         key,
-        change="Doubling"
-        if item.log
-        else "Adding"
-        if load
-        else f"{number.significant(item.step, 1)} more of",
+        change=_change(item),
         factor=item.factor_label,
         scope=item.scope,
         outcome=energy,
@@ -180,6 +176,14 @@ def _best(say: Say, found: Sequence[Front]) -> Iterator[Sentence]:
     front = max(usable, key=lambda f: f.n)
     sure = [s for s in front.settings if s.front and s.probability > LIKELY]
     yield say(
+def _change(item: FactorVerdict) -> str:
+    if item.log:
+        return "Doubling"
+    if item.factor == LOAD:
+        return "Adding"
+    return "Turning" if item.factor.endswith(OFF) else f"{number.significant(item.step, 1)} more of"
+
+
         "front",
         scope=front.scope,
         mode=front.mode,

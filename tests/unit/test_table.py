@@ -45,9 +45,9 @@ def test_hyperparameters_of_one_role_meet_in_one_column() -> None:
     assert "design_max_iter" not in built.frame
 
 
-def test_a_dose_with_a_zero_stays_on_its_plain_scale() -> None:
+def test_a_dose_below_zero_stays_on_its_plain_scale() -> None:
     frame = tables.rows(12)
-    frame.loc[0, "hyperparam_learning_rate"] = 0.0
+    frame.loc[0, "hyperparam_learning_rate"] = -1.0
     logged = {column.name: column.log for column in table.build([tables.source(frame)]).columns}
     assert logged["design_epochs"]
     assert not logged["design_learning_rate"]
