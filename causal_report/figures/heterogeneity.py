@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from causal_report import number
 from causal_report.figures.labels import room
-from causal_report.figures.rows import Plot
+from causal_report.figures.rows import Interval, Plot, ends
 from causal_report.figures.scale import Scale, padded
 
 if TYPE_CHECKING:
@@ -21,24 +21,12 @@ LOW, HIGH = -2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """One estimator's interval in pixels."""
-
-    y: float
-    x: float
-    lo: float
-    hi: float
-    learned: bool
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One factor of one repository."""
+    """One factor of one repository; the mark of the learner is clear, that of least squares is not."""
 
     y: float
     label: str
-    marks: tuple[Mark, ...]
+    marks: tuple[Interval, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +74,13 @@ def _line(effect: LearnedEffect, scale: Scale, y: float) -> Line:
     return Line(y=y, label=_label(effect), marks=tuple(marks))
 
 
-def _mark(effect: LearnedEffect, one: Learned, learned: bool, scale: Scale, y: float) -> Mark:
-    lo, middle, hi = map(scale.clipped, _bounds(one))
-    shown = ", ".join(f"{v:.2f}" for v in _bounds(one))
-    return Mark(
+def _mark(effect: LearnedEffect, one: Learned, learned: bool, scale: Scale, y: float) -> Interval:
+    lo, middle, hi = _bounds(one)
+    shown = ", ".join(f"{v:.2f}" for v in (lo, middle, hi))
+    return Interval(
+        **ends(scale, middle, lo, hi),
         y=y,
-        x=middle,
-        lo=lo,
-        hi=hi,
-        learned=learned,
+        label="",
+        clear=learned,
         words=f"{_label(effect)}, {one.method}: low, estimate, high {shown}",
     )

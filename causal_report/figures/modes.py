@@ -27,13 +27,9 @@ FARTHEST = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeLine(Interval):
-    """One interval; ``series`` 0 alone, 1 with a load.
-
-    ``outside`` says that even its centre lies beyond the plot: then there is no dot to draw.
-    """
+    """One interval; ``series`` 0 alone, 1 with a load."""
 
     series: int = 0
-    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +133,6 @@ def _ratio(effect: ModeEffect, scale: Scale, y: float) -> ModeLine:
         f"{effect.n_alone} runs alone, {effect.n_background} with a load",
         clear=effect.verdict == "clear",
         series=1,
-        outside=not scale.low <= estimate <= scale.high,
     )
 
 

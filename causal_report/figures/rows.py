@@ -40,6 +40,7 @@ class Interval:
     Attributes:
         clear: its mark is filled.
         cut_lo: it runs on beyond the plot; likewise ``cut_hi``.
+        outside: even its estimate lies beyond: then there is no dot to draw.
     """
 
     y: float
@@ -51,6 +52,7 @@ class Interval:
     clear: bool
     cut_lo: bool = False
     cut_hi: bool = False
+    outside: bool = False
 
 
 class Ends(TypedDict):
@@ -61,6 +63,7 @@ class Ends(TypedDict):
     hi: float
     cut_lo: bool
     cut_hi: bool
+    outside: bool
 
 
 def ends(scale: Scale, estimate: float, lo: float, hi: float) -> Ends:
@@ -71,6 +74,7 @@ def ends(scale: Scale, estimate: float, lo: float, hi: float) -> Ends:
         "hi": scale.clipped(hi),
         "cut_lo": lo < scale.low,
         "cut_hi": hi > scale.high,
+        "outside": not scale.low <= estimate <= scale.high,
     }
 
 

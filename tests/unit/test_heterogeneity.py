@@ -201,6 +201,22 @@ def test_the_figure_has_two_marks_a_line_inside_the_plot() -> None:
     assert figure is not None
     assert len(figure.lines) == sum(e.scale == "elasticity" for e in found.effects)
     for line in figure.lines:
-        assert [mark.learned for mark in line.marks] == [True, False]
+        assert [mark.clear for mark in line.marks] == [True, False]
         assert all(figure.left <= m.lo <= m.x <= m.hi <= figure.width for m in line.marks)
     assert drawing.learning(replace(found, effects=())) is None
+
+
+def test_an_interval_that_runs_on_beyond_the_plot_is_marked_as_cut() -> None:
+    found = estimated(tables.rows(120))
+    known = next(e for e in found.effects if e.scale == "elasticity")
+    wide = replace(
+        known, dml=replace(known.dml, lo=-9.0, hi=9.0), ols=replace(known.ols, estimate=7.0, hi=9.0)
+    )
+    figure = drawing.learning(replace(found, effects=(wide,)))
+    assert figure is not None
+    learned, least_squares = figure.lines[0].marks
+    assert (learned.cut_lo, learned.cut_hi, learned.outside) == (True, True, False)
+    assert (least_squares.cut_hi, least_squares.outside) == (True, True)
+    page = section.render("heterogeneity", replace(found, effects=(wide,)), heterogeneity=figure)
+    assert page.count('<path class="bar"') == 3
+    assert page.count('<circle class="dot"') == 1
