@@ -156,6 +156,14 @@ def _told(say: Say, key: str, item: FactorVerdict, energy: str) -> Sentence:
     )
 
 
+def _change(item: FactorVerdict) -> str:
+    if item.log:
+        return "Doubling"
+    if item.factor == LOAD:
+        return "Adding"
+    return "Turning" if item.factor.endswith(OFF) else f"{number.significant(item.step, 1)} more of"
+
+
 def _directions(say: Say, known: Sequence[Metric]) -> Iterator[Sentence]:
     guessed = [f"{m.label} ({m.better})" for m in known if m.guessed and not m.rate]
     if guessed:
@@ -176,14 +184,6 @@ def _best(say: Say, found: Sequence[Front]) -> Iterator[Sentence]:
     front = max(usable, key=lambda f: f.n)
     sure = [s for s in front.settings if s.front and s.probability > LIKELY]
     yield say(
-def _change(item: FactorVerdict) -> str:
-    if item.log:
-        return "Doubling"
-    if item.factor == LOAD:
-        return "Adding"
-    return "Turning" if item.factor.endswith(OFF) else f"{number.significant(item.step, 1)} more of"
-
-
         "front",
         scope=front.scope,
         mode=front.mode,
