@@ -114,24 +114,43 @@ def _toml(path: Path) -> dict[str, Any]:
 def _session(path: Path) -> dict[tuple[str, str], Values]:
     """The catalogue that session.json embeds."""
     try:
-        entries = json.loads(path.read_text("utf-8")).get("catalogue", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a session.json: {error}") from error
-    return {
-        (repository, model): _values(path, f"{repository}.{model}", about.get("hyperparameters", {}))
-        for repository, entry in entries.items()
-        for model, about in entry.get("models", {}).items()
-    }
+        whole = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a session.json: {error}; {WAYS}") from error
+    if not isinstance(whole, Mapping):
+        raise InputError(f"{path}: not a session.json: it holds a {type(whole).__name__}; {WAYS}")
+    found: dict[tuple[str, str], Values] = {}
+    for repository, entry in _inner(path, "session.json", whole, "catalogue").items():
+        for model, about in _inner(path, repository, entry, "models").items():
+            where = f"{repository}.{model}"
+            found[repository, model] = _values(path, where, _inner(path, where, about, "hyperparameters"))
+    return found
+
+
+def _inner(path: Path, where: str, table: Any, key: str) -> Mapping[str, Any]:
+    """The table *key* of *table*, empty where there is none."""
+    inner = table.get(key, {}) if isinstance(table, Mapping) else table
+    if not isinstance(inner, Mapping):
+        raise InputError(f"{path}: {key} of {where} is {inner!r:.60}, not a table; {WAYS}")
+    return inner
 
 
 def _repository(path: Path, table: Mapping[str, Any]) -> dict[tuple[str, str], Values]:
     """One repository.toml: shared hyperparameters, and what each model has of its own."""
-    name, shared = str(table.get("name") or path.parent.name), table.get("hyperparameters", {})
+    name, shared = (
+        str(table.get("name") or path.parent.name),
+        _inner(path, "the file", table, "hyperparameters"),
+    )
     found: dict[tuple[str, str], Values] = {}
-    for model, about in table.get("models", {}).items():
-        own = about.get("hyperparameters", {})
+    for model, about in _inner(path, "the file", table, "models").items():
+        own = _inner(path, model, about, "hyperparameters")
         used = about.get("uses", list(shared))
-        merged = {key: {**shared.get(key, {}), **own.get(key, {})} for key in used}
+        if not isinstance(used, list):
+            raise InputError(f"{path}: uses of {model} is {used!r:.60}, not a list of names")
+        merged = {
+            key: {**_inner(path, "the file", shared, key), **_inner(path, model, own, key)}
+            for key in map(str, used)
+        }
         values = _values(path, f"{name}.{model}", merged)
         found |= {(name, title): values for title in (model, *about.get("aliases", ()))}
     return found

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 BEGINS = ("session-begin", "session-resume")
 EVENT = b'{"event":'
+SCHEMA_VERSION = 1
+"""Of session.json: what a newer one says in other ways is not understood."""
+SHAPES: Mapping[str, type] = {
+    **dict.fromkeys(("host", "versions", "catalogue", "order"), dict),
+    **dict.fromkeys(("argv", "channels"), list),
+}
+READING = ("meter", "channel", "window", "kind", "status", "source", "joules")
+"""Without these a reading says nothing."""
 
 
 def read(folder: Path) -> Source:
@@ -35,9 +43,10 @@ def read(folder: Path) -> Source:
         )
     said = Notes()
     frame = rows.read(table, said)
-    facts = _facts(folder, events)
+    facts = _facts(folder, events, said)
     readings, notes = _readings(folder, frame)
-    done = {e["record"]["case_key"] for e in events if e.get("event") == "attempt-end"}
+    ended = [e.get("record") for e in events if e.get("event") == "attempt-end"]
+    done = {record.get("case_key") for record in ended if isinstance(record, dict)}
     name = str(facts.get("session") or folder.resolve().name)
     if "session" not in frame:
         frame["session"] = name
@@ -49,7 +58,7 @@ def read(folder: Path) -> Source:
         sha256=digest(table),
         readings=tuple(readings),
         facts=facts,
-        baselines=tuple(e["baseline"] for e in events if e.get("event") == "idle"),
+        baselines=tuple(e["baseline"] for e in events if e.get("event") == "idle" and "baseline" in e),
         complete=_ended(events) and facts.get("complete", True) is True,
         planned=facts.get("planned"),
         done=len(done),
@@ -69,7 +78,7 @@ def _journal(path: Path) -> Iterator[dict[str, Any]]:
     *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            yield json.loads(line)
+            yield _object(json.loads(line))
         except ValueError:
             if number == len(lines):
                 return
@@ -87,6 +96,18 @@ def _behind_tear(line: bytes) -> Iterator[dict[str, Any]]:
             start = line.find(EVENT, start + 1)
 
 
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} in place of an object")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} in place of a list")
+    return value
+
+
 def _damage(events: list[dict[str, Any]]) -> list[str]:
     lines = [str(event["line"]) for event in events if event.get("event") == "damaged"]
     return [f"journal.jsonl is damaged in line {', '.join(lines)}: what it held is missing"] if lines else []
@@ -98,18 +119,32 @@ def _ended(events: list[dict[str, Any]]) -> bool:
     return bool(edges) and edges[-1]["event"] == "session-end" and bool(edges[-1].get("complete"))
 
 
-def _facts(folder: Path, events: list[dict[str, Any]]) -> Mapping[str, Any]:
+def _facts(folder: Path, events: list[dict[str, Any]], said: Notes) -> Mapping[str, Any]:
     """session.json; where it is missing, what the journal was begun with."""
     path = folder / "session.json"
     if path.exists():
         try:
-            facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: damaged: {error}") from error
-        return facts
-    begun = [e["session"] for e in events if e.get("event") in BEGINS]
+            facts = _object(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: damaged: {error}; move it away and the journal is read") from error
+        return _shaped(facts, path, said)
+    begun = [e["session"] for e in events if e.get("event") in BEGINS and isinstance(e.get("session"), dict)]
     # complete was written before it could be known
-    return {**begun[-1], "complete": _ended(events)} if begun else {}
+    return _shaped({**begun[-1], "complete": _ended(events)}, path, said) if begun else {}
+
+
+def _shaped(facts: dict[str, Any], path: Path, said: Notes) -> Mapping[str, Any]:
+    """Without what has not the shape it must have, and with a word on a newer version."""
+    version = facts.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        said.lost(
+            f"{path}: schema_version {version!r}, but this version of wattwhy reads {SCHEMA_VERSION}: what "
+            "is written in another way is missing here. Analyse it with the version that wrote it"
+        )
+    odd = [name for name, shape in SHAPES.items() if name in facts and not isinstance(facts[name], shape)]
+    if odd:
+        said.lost(f"{path}: {', '.join(odd)} cannot be read and is left out")
+    return {name: value for name, value in facts.items() if name not in odd}
 
 
 def _readings(folder: Path, frame: pd.DataFrame) -> tuple[list[Mapping[str, Any]], list[str]]:
@@ -118,9 +153,20 @@ def _readings(folder: Path, frame: pd.DataFrame) -> tuple[list[Mapping[str, Any]
     for name in dict.fromkeys(frame["experiment_id"].astype(str)):
         path = folder / name / "energy" / "readings.json"
         try:
-            found += [{**r, "experiment_id": name} for r in json.loads(path.read_text(encoding="utf-8"))]
-        except (OSError, ValueError):
+            readings = [_object(reading) for reading in _list(json.loads(path.read_text(encoding="utf-8")))]
+        except (OSError, TypeError, ValueError):
+            missing.append(name)
+            continue
+        sound = [reading for reading in readings if _sound(reading)]
+        found += [{**reading, "experiment_id": name} for reading in sound]
+        if len(sound) < len(readings):
             missing.append(name)
     if not missing:
         return found, []
-    return found, [f"readings.json is missing or damaged for {len(missing)} runs: {', '.join(missing[:5])}"]
+    runs = "1 run" if len(missing) == 1 else f"{len(missing)} runs"
+    return found, [f"readings.json is missing or damaged for {runs}: {', '.join(missing[:5])}"]
+
+
+def _sound(reading: Mapping[str, Any]) -> bool:
+    joules = reading.get("joules")
+    return all(name in reading for name in READING) and (joules is None or isinstance(joules, int | float))

@@ -119,6 +119,16 @@ def test_the_catalogue_is_read_as_the_plugin_reads_it() -> None:
         ("[examples.mnist]\n", "no defaults in it"),
         ("", "no defaults in it"),
         ("{", "not a TOML file"),
+        ("hyperparameters = [1]\n[models.mnist]\n", r"hyperparameters of the file is \[1\], not a table"),
+        (
+            "models = [1]\n[hyperparameters.epochs]\ndefault = 3\n",
+            r"models of the file is \[1\], not a table",
+        ),
+        ("[hyperparameters.epochs]\ndefault = 3\n[models]\nmnist = 4\n", "of mnist is 4, not a table"),
+        (
+            "[hyperparameters.epochs]\ndefault = 3\n[models.mnist]\nuses = 4\n",
+            "uses of mnist is 4, not a list",
+        ),
     ],
 )
 def test_a_file_that_is_no_catalogue_says_why(tmp_path: Path, content: str, words: str) -> None:
@@ -135,3 +145,18 @@ def test_a_damaged_or_missing_catalogue_says_so(tmp_path: Path) -> None:
         (tmp_path / "session.json").write_text(content)
         with pytest.raises(InputError, match=r"not a session\.json"):
             defaults.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "words"),
+    [
+        ([], r"catalogue of session\.json is \[\], not a table"),
+        ({"examples": 5}, "models of examples is 5, not a table"),
+        ({"examples": {"models": [1]}}, r"models of examples is \[1\], not a table"),
+        ({"examples": {"models": {"mnist": {"hyperparameters": [1]}}}}, r"of examples\.mnist is \[1\]"),
+    ],
+)
+def test_a_catalogue_of_another_shape_says_where(tmp_path: Path, catalogue: object, words: str) -> None:
+    (tmp_path / "session.json").write_text(json.dumps({"catalogue": catalogue}))
+    with pytest.raises(InputError, match=words):
+        defaults.read(tmp_path)

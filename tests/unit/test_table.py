@@ -133,6 +133,48 @@ def test_damage_within_the_journal_is_said(tmp_path: Path) -> None:
     assert source.notes == ("journal.jsonl is damaged in line 2, 3: what it held is missing",)
 
 
+def test_lines_of_the_journal_that_are_no_events_are_damage(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    journal = session / "journal.jsonl"
+    odd = '5\n{"event":"attempt-end"}\n{"event":"idle"}\n{"event":"session-begin"}\n'
+    journal.write_text(odd + journal.read_text())
+    (session / "session.json").unlink()
+    (source,) = load([session])
+    assert source.done == 24
+    assert source.facts["planned"] == 24
+    assert source.notes == ("journal.jsonl is damaged in line 1: what it held is missing",)
+
+
+def test_a_newer_session_is_read_as_far_as_it_goes_and_said(tmp_path: Path) -> None:
+    session = tables.golden(tmp_path)
+    facts = json.loads((session / "session.json").read_text())
+    newer = {**facts, "schema_version": 9, "host": None, "catalogue": []}
+    (session / "session.json").write_text(json.dumps(newer))
+    (source,) = load([session])
+    version, shape = source.unread
+    assert "session.json: schema_version 9, but this version of wattwhy reads 1" in version
+    assert shape.endswith("session.json: host, catalogue cannot be read and is left out")
+    assert "host" not in source.facts
+    assert len(table.build([source]).frame) == 24
+
+
+@pytest.mark.parametrize("content", ["[]", '{"a":', "5"])
+def test_a_session_file_that_is_no_object_is_damaged(tmp_path: Path, content: str) -> None:
+    session = tables.golden(tmp_path)
+    (session / "session.json").write_text(content)
+    with pytest.raises(InputError, match=r"session\.json: damaged"):
+        load([session])
+
+
+@pytest.mark.parametrize("content", ["[5]", "{}", '[{"meter": "perf"}]'])
+def test_readings_of_another_shape_are_missing(tmp_path: Path, content: str) -> None:
+    session = tables.golden(tmp_path)
+    (session / "examples_mnist_001" / "energy" / "readings.json").write_text(content)
+    (source,) = load([session])
+    assert source.notes == ("readings.json is missing or damaged for 1 run: examples_mnist_001",)
+    assert "examples_mnist_001" not in {r["experiment_id"] for r in source.readings}
+
+
 def test_a_resumed_session_is_complete_once_its_last_part_is(tmp_path: Path) -> None:
     session = tables.golden(tmp_path)
     journal = session / "journal.jsonl"
