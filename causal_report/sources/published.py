@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 OURS = {"session", "total_energy_status", "case_key"}
 """Columns that together no other table has."""
 SUMS = ("energy_cpu_total_joules", "energy_gpu_total_joules")
-REASON = "as published: the GPU part is a plain sum of power samples, which reads low when the CPU is busy"
+SUMMED = "as published: the GPU part is a plain sum of power samples, which reads low when the CPU is busy"
 NOT_SAID = "as given: how these joules were measured is not recorded"
+WHOLE, MOST = 1e-6, 0.95
+"""A sum over the mean of its terms is their number: whole, up to the digits that are kept."""
 
 
 def read(path: Path) -> Source:
@@ -55,15 +57,20 @@ def read(path: Path) -> Source:
 
 def _about(frame: pd.DataFrame, ours: bool) -> str:
     if not ours:
-        return (
-            "A published table: meters, machine and the order of its runs were not recorded, "
-            "and only changed hyperparameters were."
-        )
+        partly = " In some runs not every hyperparameter was: there it is unknown." if _unknown(frame) else ""
+        return f"A published table: meters, machine and how its runs were ordered were not recorded.{partly}"
     sessions = frame["session"].nunique()
     return (
         f"The table of {sessions} session{'s' if sessions > 1 else ''} outside its folder: readings, machine "
         "and catalogue are not at hand. Give the folder to see them."
     )
+
+
+def _unknown(frame: pd.DataFrame) -> bool:
+    """Whether a run lacks a hyperparameter that others of its model have."""
+    given = [name for name in map(str, frame) if name.startswith("hyperparam_")]
+    known = frame[given].notna().groupby([frame["repository"], frame["model"]]).mean()
+    return bool(((known > 0) & (known < 1)).any(axis=None))
 
 
 def _zeros(name: str, frame: pd.DataFrame, notes: Notes) -> None:
@@ -94,4 +101,15 @@ def _total(frame: pd.DataFrame) -> None:
     alone = "" if len(parts) == len(SUMS) else f"; {' and '.join(set(SUMS) - set(parts))} is not in the table"
     gone = "a part is missing in the published table" if parts else "the table has no column of joules"
     frame["total_energy_status"] = np.where(known, "partial", "unavailable")
-    frame["total_energy_reason"] = np.where(known, REASON + alone, gone)
+    reason = SUMMED if _summed(frame) else NOT_SAID
+    frame["total_energy_reason"] = np.where(known, reason + alone, gone)
+
+
+def _summed(frame: pd.DataFrame) -> bool:
+    """Whether GPU joules are the watts of all samples added up, as if they lay a second apart."""
+    joules, watts = "energy_gpu_total_joules", "energy_gpu_avg_watts"
+    if joules not in frame or watts not in frame:
+        return False
+    count = (frame[joules] / frame[watts].where(frame[watts] > 0)).dropna()
+    whole = (count - count.round()).abs() <= WHOLE * count
+    return bool(len(count)) and float((whole & (count >= 1)).mean()) >= MOST

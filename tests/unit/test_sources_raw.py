@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from causal_report import table
-from causal_report.sources import load
+from causal_report.sources import load, published
 from tests.report import tables
 
 if TYPE_CHECKING:
@@ -190,3 +190,18 @@ def test_a_summary_in_its_folder_is_the_session(tmp_path: Path) -> None:
     source = read(session / "summary.csv")
     assert source.kind == "session"
     assert source.readings
+
+
+def test_a_sum_of_samples_is_named_only_where_the_numbers_show_it(tmp_path: Path) -> None:
+    frame = merged()
+    assert set(read(written(tmp_path, frame)).frame["total_energy_reason"]) == {published.NOT_SAID}
+    samples = np.round(frame["duration_seconds"])
+    summed = frame.assign(energy_gpu_total_joules=frame["energy_gpu_avg_watts"] * samples)
+    assert set(read(written(tmp_path, summed)).frame["total_energy_reason"]) == {published.SUMMED}
+
+
+def test_a_table_is_not_said_to_lack_settings_that_it_has(tmp_path: Path) -> None:
+    frame = merged()
+    assert "unknown" not in read(written(tmp_path, frame)).notes[0]
+    frame.loc[3, "hyperparam_epochs"] = np.nan
+    assert "not every hyperparameter was: there it is unknown" in read(written(tmp_path, frame)).notes[0]
