@@ -173,7 +173,9 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
     usable = bool(findings.data.used or findings.data.pairs)
     if not usable:
         print(f"causal_report: {findings.verdict.sentences[0].text}", file=sys.stderr)
-    return out / "report.html", [note for source in sources for note in source.unread], usable
+    strange = [p for p in findings.mediation.paths if not p.group]
+    asked = [f"--path {p.cause}:{p.mediator}:{p.outcome}: {p.reason}" for p in strange]
+    return out / "report.html", [*(note for source in sources for note in source.unread), *asked], usable
 
 
 def _write(path: Path, content: str) -> None:

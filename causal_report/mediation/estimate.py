@@ -75,7 +75,8 @@ def estimate(
     found = [path for group in groups for path in _group(group, asked, text, seed, draws)]
     q_values = regression.benjamini_hochberg([path.p for path in found])
     found = [replace(path, q=q) for path, q in zip(found, q_values, strict=True)]
-    found += [_unresolved(names, text) for names in paths.unresolved(declared, table, response)]
+    taken = {q.wanted.names for q in asked}
+    found += [_refused(names, reason) for names, reason in paths.refused(declared, table, response, taken)]
     apart = modes.differences(groups, [q.wanted for q in asked], [q.group.name for q in asked], seed=seed)
     reason = _none(table, asked)
     return Mediation(
@@ -168,7 +169,7 @@ def _blank(question: Question) -> MediationPath:
     )
 
 
-def _unresolved(names: tuple[str, str, str], text: Text) -> MediationPath:
+def _refused(names: tuple[str, str, str], reason: str) -> MediationPath:
     return MediationPath(
         group="",
         cause=names[0],
@@ -178,7 +179,7 @@ def _unresolved(names: tuple[str, str, str], text: Text) -> MediationPath:
         mediator_label=names[1],
         outcome_label=names[2],
         origin="declared",
-        reason=text("mediation.unresolved"),
+        reason=reason,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from causal_report import outcomes
 from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from causal_report.findings import Edge, Graph, Response
     from causal_report.mediation.rows import Group
@@ -63,7 +64,8 @@ def wanted(
     """The paths of *group* in a fixed order, each once."""
     known = columns(table, response)
     mediators = [c for c in table.of("mediator") if c.name not in PARTS_OF_ENERGY]
-    given = [names for names in (_resolved(d, known, response) for d in declared) if names]
+    sound = [names for names in declared if not _strange(names, known, response)]
+    given = [names for names in (_resolved(d, known, response) for d in sound) if names]
     varied = {f.name for f in group.factors}
     by_part = [
         (cause.name, mediator.name, outcome.name)
@@ -84,10 +86,33 @@ def wanted(
     return tuple(found)
 
 
-def unresolved(declared: Sequence[Names], table: Table, response: Response) -> list[Names]:
-    """Declared paths with a name that no column answers to."""
+def refused(
+    declared: Sequence[Names], table: Table, response: Response, taken: Collection[Names]
+) -> list[tuple[Names, str]]:
+    """Declared paths that no group has *taken*, with the reason."""
     known = columns(table, response)
-    return [names for names in declared if not _resolved(names, known, response)]
+    found = []
+    for names in declared:
+        reason = _strange(names, known, response)
+        if not reason and _resolved(names, known, response) not in taken:
+            reason = f"{names[0]} does not vary within any model"
+        if reason:
+            found.append((names, reason))
+    return found
+
+
+def _strange(names: Names, known: Mapping[str, Column], response: Response) -> str:
+    roles = [name.removeprefix("design_") for name in known]
+    for name, place in zip(names, ("cause", "mediator", "outcome"), strict=True):
+        column = _column(name, known, response)
+        if column is None:
+            hits = get_close_matches(name, roles, n=1, cutoff=0.4)
+            return f"no column answers to {name}{f'; is it {hits[0]}?' if hits else ''}"
+        was_set = known[column].part == "design"
+        if was_set != (place == "cause"):
+            said = "was set" if was_set else "came of what was set"
+            return f"{name} cannot be the {place}: it {said}"
+    return ""
 
 
 def identity(mediator: str, outcome: str) -> str:

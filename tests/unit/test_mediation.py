@@ -175,7 +175,7 @@ def test_parts_of_energy_are_never_its_mediators() -> None:
 def test_a_declared_name_that_no_column_has_is_told() -> None:
     found = _asked(_rows(60), declared=[("epochs", "phlogiston", "energy")])
     assert found.paths[-1].mediator == "phlogiston"
-    assert "no column answers" in found.paths[-1].reason
+    assert "no column answers to phlogiston" in found.paths[-1].reason
 
 
 def _graph(*pairs: tuple[str, str, float]) -> Graph:
