@@ -10,6 +10,7 @@ import pandas as pd
 
 from causal_report import response as energies
 from causal_report.table import values
+from causal_report.tradeoff import metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,23 +23,6 @@ LABELS_ONLY = {"design_seed", "design_background"}
 """A random seed is no setting to advise; the background is the mode itself."""
 MISSING = 0.4
 """A factor that is unknown in more of the runs than this is not used, as in the total effects."""
-SPEEDS = ("per_second", "throughput", "seconds", "latency")
-"""Metrics named so say how fast it went, not how well the model does."""
-LOWER = ("loss", "error", "perplexity", "mae", "mse", "rmse", "wer", "cer")
-HIGHER = (
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "map",
-    "rank",
-    "auc",
-    "score",
-    "bleu",
-    "rouge",
-    "dice",
-    "iou",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +85,8 @@ def units(table: Table, response: Response) -> list[Unit]:
 
 def better(column: Column) -> tuple[Better, bool]:
     """Which way a metric is better, and whether that is a guess from its name."""
-    if column.better == "higher":
-        return "higher", False
-    if column.better == "lower":
-        return "lower", False
-    words = column.name.removeprefix("perf_").lower().split("_")
-    if any(word in LOWER for word in words):
-        return "lower", True
-    if any(word.rstrip("0123456789") in HIGHER for word in words):
-        return "higher", True
-    return "within", True
+    way, guessed = metric.direction(column)
+    return (way, guessed) if way else ("within", True)
 
 
 def _single(table: Table, model: str, mode: str, rows: pd.DataFrame, response: Response) -> Unit:
@@ -156,7 +132,7 @@ def _parts(table: Table, rows: pd.DataFrame, role: str) -> _Parts:
         columns[f"default:{key}"] = _defaults(rows, column)
     for column in table.of("performance"):
         known = values(rows, column)
-        if known.notna().any() and not any(speed in column.name for speed in SPEEDS):
+        if known.notna().any() and not metric.is_rate(column):
             key = f"{prefix}{column.name}"
             way, guessed = better(column)
             metrics.append(Metric(key=key, role=role, column=column, better=way, guessed=guessed))

@@ -138,18 +138,21 @@ class Front:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convergence:
-    """What more epochs still bring.
+    """What more epochs, or iterations, still bring.
 
     Attributes:
+        factor: what counts the epochs of this model.
         margin: gain for a doubling that counts as nothing, in the metric's units.
         gain_least: gain for a doubling at the fewest epochs that were run, with a 95 % interval;
             ``gain_most`` at the most. Positive is better.
-        saturated_from: fewest epochs from which on a doubling gains less than the margin (one-sided
+        saturated_from: fewest whole epochs from which on a doubling gains less than the margin (one-sided
             95 %); None where that is not shown.
         share_after: median share of epochs run after ``convergence_epoch``, over ``converged`` runs.
     """
 
     scope: str
+    factor: str
+    factor_label: str
     metric: str
     metric_label: str
     n: int

@@ -68,6 +68,8 @@ def _curve(sheet: Sheet, setup: Setup, epochs: Column, metric: Metric, quality: 
     doses = every[every > 0]
     blank = Convergence(
         scope=setup.scope,
+        factor=epochs.name,
+        factor_label=epochs.label,
         metric=metric.name,
         metric_label=metric.label,
         n=len(doses),
@@ -105,7 +107,7 @@ def _curve(sheet: Sheet, setup: Setup, epochs: Column, metric: Metric, quality: 
         gains.append((float(change), float(lo), float(hi), float(upper)))
     below = np.array([gain[3] < margin for gain in gains])
     still = int(np.argmin(below[::-1])) if not bool(below.all()) else GRID
-    saturated = float(np.exp(grid[GRID - still])) if still else None
+    saturated = _whole(float(np.exp(grid[GRID - still]))) if still else None
     gaining = gains[-1][1] > 0 and gains[-1][0] > margin
     state: Literal["saturated", "gaining", "open"] = (
         "saturated" if still else "gaining" if gaining else "open"
@@ -118,6 +120,11 @@ def _curve(sheet: Sheet, setup: Setup, epochs: Column, metric: Metric, quality: 
         gain_most=gains[-1][:3],
         saturated_from=saturated,
     )
+
+
+def _whole(epochs: float) -> float:
+    """Up to the next whole epoch; the ends of the grid come out of a logarithm, a hair off."""
+    return float(math.ceil(epochs * (1 - 1e-9)))
 
 
 def _stopped(frame: pd.DataFrame, epochs: Column, item: Convergence) -> Convergence:

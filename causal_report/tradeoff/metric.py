@@ -32,32 +32,33 @@ def metrics(table: Table) -> list[tuple[Column, Metric]]:
     """The metrics that some row has, with their direction: the catalogue's, else by their name."""
     found = []
     for column in outcomes.performance(table):
-        words = column.label.lower().replace("_", " ")
-        known = column.better in ("higher", "lower")
-        better = column.better if known else _guess(words)
-        found.append(
-            (
-                column,
-                Metric(
-                    name=column.name,
-                    label=column.label,
-                    better=_direction(better),
-                    guessed=not known and better != "",
-                    rate=bool(RATE.search(words)),
-                ),
-            )
+        better, guessed = direction(column)
+        metric = Metric(
+            name=column.name, label=column.label, better=better, guessed=guessed, rate=is_rate(column)
         )
+        found.append((column, metric))
     return found
 
 
-def _guess(words: str) -> str:
+def direction(column: Column) -> tuple[Literal["higher", "lower", ""], bool]:
+    """Which way is better, empty where nobody says, and whether that is a guess from the name."""
+    if column.better == "higher":
+        return "higher", False
+    if column.better == "lower":
+        return "lower", False
+    words = _words(column)
     if LOWER.search(words):
-        return "lower"
-    return "higher" if HIGHER.search(words) else ""
+        return "lower", True
+    return ("higher", True) if HIGHER.search(words) else ("", False)
 
 
-def _direction(better: str) -> Literal["higher", "lower", ""]:
-    return "higher" if better == "higher" else "lower" if better == "lower" else ""
+def is_rate(column: Column) -> bool:
+    """Whether the metric says how fast it went, not how well the model does."""
+    return bool(RATE.search(_words(column)))
+
+
+def _words(column: Column) -> str:
+    return column.name.removeprefix("perf_").lower().replace("_", " ")
 
 
 def margin(values: Vector, spread: float) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from causal_report.findings import Response
-    from causal_report.findings.tradeoff import Convergence, FactorVerdict, Front, Metric
+    from causal_report.findings.tradeoff import Convergence, FactorVerdict, Front, Kind, Metric
     from causal_report.table import Column, Table
     from causal_report.text import Text
 
@@ -126,12 +126,32 @@ def _answer(say: Say, found: Sequence[FactorVerdict], energy: str, margin: float
             :MOST_SAID
         ]:
             yield _told(say, key, item, energy)
-    for kind, key in (("energy only", "energy_only"), ("neither", "neither")):
-        same = [i for i in tested if i.verdict == kind and i.factor != LOAD]
-        if same:
-            names = list(dict.fromkeys(f"{i.factor_label} on {i.metric_label} ({i.scope})" for i in same))
+    alike: tuple[tuple[Kind, str], ...] = (("energy only", "energy_only"), ("neither", "neither"))
+    for alone, key in alike:
+        names = _throughout(found, alone)
+        if names:
             more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
-            yield say(key, names=", ".join(names[:MOST_SAID]) + more, energy=energy, margin=_share(margin))
+            yield say(key, names="; ".join(names[:MOST_SAID]) + more, energy=energy, margin=_share(margin))
+    if len(tested) < len(found):
+        yield say("too_few", n=len(found) - len(tested))
+
+
+def _throughout(found: Sequence[FactorVerdict], kind: Kind) -> list[str]:
+    """Factors with this verdict on every metric of a model: one that is open may be what is lost."""
+    together: dict[tuple[str, str], list[FactorVerdict]] = {}
+    for item in found:
+        together.setdefault((item.scope, item.factor), []).append(item)
+    whole = [items for items in together.values() if all(i.verdict == kind for i in items)]
+    return [
+        f"{_dose(items[0])} in {items[0].scope} ({', '.join(i.metric_label for i in items)})"
+        for items in whole
+        if items[0].factor != LOAD
+    ]
+
+
+def _dose(item: FactorVerdict) -> str:
+    change = _change(item)
+    return f"{change[:1].lower()}{change[1:]} {item.factor_label}"
 
 
 def _share(value: float) -> str:
@@ -199,9 +219,11 @@ def _best(say: Say, found: Sequence[Front]) -> Iterator[Sentence]:
 def _curves(say: Say, found: Sequence[Convergence]) -> Iterator[Sentence]:
     flat = [c for c in found if c.state == "saturated" and c.saturated_from is not None]
     if flat:
-        names = [f"{c.scope} from {number.level(c.saturated_from or 0.0)}" for c in flat]
+        names = [
+            f"{c.factor_label} from {number.level(c.saturated_from or 0.0)} on ({c.scope})" for c in flat
+        ]
         yield say("saturated", names=", ".join(names))
-    gaining = [c.scope for c in found if c.state == "gaining"]
+    gaining = [f"{c.factor_label} ({c.scope})" for c in found if c.state == "gaining"]
     if gaining:
         yield say("gaining", names=", ".join(gaining))
     after = [c for c in found if c.share_after is not None]

@@ -336,6 +336,8 @@ def test_an_intensity_below_nought_is_refused() -> None:
         ("perf_map", "higher"),
         ("perf_top5_accuracy", "higher"),
         ("perf_mapping", "within"),
+        ("perf_mrr", "higher"),
+        ("perf_fid", "lower"),
     ],
 )
 def test_the_better_way_is_guessed_from_whole_words(name: str, way: str) -> None:

@@ -57,6 +57,28 @@ def test_each_kind_of_factor_gets_its_verdict() -> None:
     }
 
 
+def test_only_what_leaves_every_metric_within_its_margin_is_said_to() -> None:
+    frame = _four()
+    said = {s.key: s.text for s in _found(frame).sentences}
+    assert "doubling batch size in examples/mnist (test accuracy)" in said["energy_only"]
+    assert "0.1 more of dropout in examples/mnist (test accuracy)" in said["neither"]
+    frame["perf_map"] = 0.5 + 0.2 * np.random.default_rng(3).normal(size=len(frame))
+    found = _found(frame)
+    assert {v.verdict for v in found.verdicts if v.factor == "design_batch_size"} == {"energy only", "open"}
+    assert "energy_only" not in {s.key for s in found.sentences}
+
+
+def test_combinations_that_cannot_be_tested_are_counted() -> None:
+    frame = _four()
+    frame["perf_map"] = np.where(np.arange(len(frame)) < 3, 0.5, np.nan)
+    found = _found(frame)
+    untested = sum(v.energy is None for v in found.verdicts)
+    assert untested > 0
+    assert any(
+        s.text.startswith(f"{untested} more combinations could not be tested") for s in found.sentences
+    )
+
+
 def test_where_lower_is_better_the_same_numbers_are_a_win() -> None:
     assert _verdicts(_found(_four(), better="lower"))["epochs"].verdict == "win-win"
 
@@ -219,10 +241,21 @@ def test_saturation_is_found_after_the_curve_has_flattened_and_not_before() -> N
     assert flat.state == "saturated"
     assert flat.saturated_from is not None
     assert 16 <= flat.saturated_from <= 64
+    assert flat.saturated_from == int(flat.saturated_from)
     (rising,) = _found(_learning(120, top=1000.0)).convergence
     assert rising.state == "gaining"
     assert rising.gain_most is not None
     assert rising.gain_most[1] < 0.08 < rising.gain_most[2]
+
+
+def test_iterations_are_not_called_epochs() -> None:
+    frame = _learning(120, top=4.0).rename(columns={"hyperparam_epochs": "hyperparam_max_iter"})
+    found = _found(frame)
+    (flat,) = found.convergence
+    assert (flat.factor, flat.saturated_from) == ("design_max_iter", 4.0)
+    (said,) = [s.text for s in found.sentences if s.key == "saturated"]
+    assert "max iter from 4 on (examples/mnist)" in said
+    assert "epochs" not in said
 
 
 def test_epochs_after_convergence_are_counted() -> None:
