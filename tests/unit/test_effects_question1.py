@@ -210,6 +210,16 @@ def test_the_answer_is_the_first_sentence_with_interval_and_runs() -> None:
     assert "60 runs" in first.text
 
 
+def test_an_effect_whose_p_is_too_small_for_a_float_is_the_clearest() -> None:
+    frame = tables.rows(60)
+    frame["total_energy_joules"] = 100 * frame["hyperparam_epochs"]
+    found = _question1(frame)
+    mine = [p for p in found.parts if (p.factor, p.outcome) == ("design_epochs", ENERGY.name)]
+    assert {p.energy.q if p.energy else None for p in mine} == {0.0}
+    assert found.sentences[0].key == "effect_doubling"
+    assert any(s.key == "priced" for s in found.sentences)
+
+
 @pytest.mark.parametrize("n", [0, 3])
 def test_too_few_rows_give_an_answer_without_numbers(n: int) -> None:
     found = _question1(tables.rows(60).iloc[:n])
