@@ -105,7 +105,7 @@ def level(value: float) -> str:
 
 def key(value: float | None) -> str:
     """What a column is sorted by: more digits than are shown, none where there is no number."""
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None or not math.isfinite(value) else f"{value:.6g}"
 
 
 def _prefixed(value: float | None, unit: str, prefixes: tuple[tuple[float, str], ...]) -> str:

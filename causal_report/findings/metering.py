@@ -139,6 +139,13 @@ class NetRun:
         """What its joules may be called on the page."""
         return self.origin if self.origin and self.status in ("measured", "partial") else self.status
 
+    @property
+    def detailed(self) -> bool:
+        """Whether anything but the joules themselves is known of how they were measured."""
+        return bool(self.methods or self.net_reason) or any(
+            value is not None for value in (self.lo_j, self.net_j, self.idle_w, self.tail_j)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetModel:

@@ -319,3 +319,21 @@ def test_several_clear_effects_are_told_where_no_joules_split_them(tmp_path: Pat
     assert code == 0
     told = [s["key"] for s in report["question1"]["sentences"]]
     assert told[:2] == ["effect_doubling", "effect_doubling"]
+
+
+def test_a_path_with_an_unknown_name_is_told_and_the_rest_is_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, report = _run(tmp_path, _published(), "--path", "epoch:energy_gpu_util_avg_percent:energy")
+    assert code == PARTLY_READ
+    said = "--path epoch:energy_gpu_util_avg_percent:energy: no column answers to epoch; is it epochs?"
+    assert said in capsys.readouterr().err
+    assert _effects(report, ENERGY)
+    assert "no column answers to epoch" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_table_without_readings_has_no_table_of_meters(tmp_path: Path) -> None:
+    _run(tmp_path, _published())
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "No readings were recorded with these runs: how their joules were measured" in page
+    assert 'id="net-runs"' not in page
