@@ -11,10 +11,11 @@ from energy_plugin.meters.liveness import BusyLoop
 from energy_plugin.meters.perf_probe import PerfProbe
 from energy_plugin.meters.perf_process import Ack, PerfProcess
 from energy_plugin.meters.rapl_unit import DOMAINS, PowerUnit
+from energy_plugin.record.exact import ROUNDING
 from energy_plugin.record.trace import Channel, Fault, Sample, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from energy_plugin.meters.perf_output import Count
     from energy_plugin.meters.protocols import Edge
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 INTERVAL_MS = {"json": 200, "csv": 1000}
 CLOCKS_AGREE_S = 0.02  # perf's own time of counting and ours, or CLOCKS_SHARE of it
 CLOCKS_SHARE = 0.02
+HALF_STEP_J = 0.005  # of CSV
 
 
 class PerfMeter:
@@ -67,7 +69,7 @@ class PerfMeter:
         self._process: PerfProcess | None = None
         self._opened: Ack | None = None
         self._closed: Ack | None = None
-        self._started_ns = 0
+        self._spawned_ns = self._started_ns = 0
         self._faults: list[Fault] = []
 
     def probe(self) -> Sequence[Channel]:
@@ -87,6 +89,7 @@ class PerfMeter:
         if not events:
             return
         dialect = self._probe.dialect
+        self._spawned_ns = self._clock.now_ns()
         try:
             self._process = PerfProcess(
                 self._program,
@@ -129,25 +132,32 @@ class PerfMeter:
             self.edge("close")
         counts, code, text = self._process.finish()
         self._process = None
+        said = f"perf ended with code {code}: {text.strip()[:200]}"
         if not counts and not self._faults:
-            self._fault("perf-died", f"perf ended with code {code}: {text.strip()[:200]}")
-        return [self._trace(channel, self._counts_of(channel, counts)) for channel in self._alive()]
+            self._fault("perf-died", said)
+        return [self._trace(channel, self._counts_of(channel, counts), said) for channel in self._alive()]
 
     def _counts_of(self, channel: Channel, counts: Sequence[Count]) -> list[Count]:
         parts = self._probe.parts[channel.id]
         event = next(event for event, name in DOMAINS.items() if channel.id.startswith(name))
         return [c for c in counts if c.event == event and (c.socket, c.die) in parts]
 
-    def _trace(self, channel: Channel, counts: Sequence[Count]) -> Trace:
-        faults, gauges = list(self._faults), {}
+    def _trace(self, channel: Channel, counts: Sequence[Count], said: str = "") -> Trace:
+        faults, gauges = list(self._faults), dict[str, tuple[tuple[int, float], ...]]()
+        if said and not counts and not faults:
+            faults.append(Fault(self._clock.now_ns(), "perf-failed", f"not a count of it: {said}"))
         samples: tuple[Sample, ...] = ()
-        known = [count for count in counts if count.value is not None]
+        hole = self._hole(counts)
+        last = counts[hole].at_s if hole < len(counts) else None
+        known = [c for c in counts[:hole] if c.value is not None and (last is None or c.at_s != last)]
         if known and self._opened and self._opened.done:
-            samples = self._samples(known)
+            samples = self._samples(known, to_the_end=hole == len(counts))
             acks = [ack for ack in (self._opened, self._closed) if ack and ack.done]
             gauges = {"edge_s": tuple((a.sent_ns, (a.got_ns - a.sent_ns) / 1e9) for a in acks)}
-        if note := _hole(counts):
-            now_ns = self._clock.now_ns()
+            if self._probe.dialect == "csv":
+                gauges[ROUNDING] = tuple(_rounding(samples, len(known)))
+        if hole < len(counts):
+            now_ns, note = self._clock.now_ns(), counts[hole].note
             faults.append(Fault(now_ns, note, f"perf wrote <{note.replace('-', ' ')}> while switched on"))
         if samples and faults:
             # It ended somewhere after what it wrote last: that is where the hole begins.
@@ -161,11 +171,31 @@ class PerfMeter:
             gauges=gauges,
         )
 
-    def _samples(self, known: Sequence[Count]) -> tuple[Sample, ...]:
+    def _hole(self, counts: Sequence[Count]) -> int:
+        """Index of the first count without joules though the counter was on; how many there are if none is.
+
+        Nobody knows what flowed there, and so nothing after it can be summed.
+        """
+        known = [i for i, count in enumerate(counts) if count.value is not None]
+        within = range(known[0], known[-1]) if known else range(len(counts))
+        beside = {counts[i].at_s for i in known}
+        empty = ((i, count) for i, count in enumerate(counts) if count.value is None)
+        holes = (i for i, count in empty if i in within or count.at_s in beside or self._was_on(count))
+        return next(holes, len(counts))
+
+    def _was_on(self, count: Count) -> bool:
+        """Whether all of its interval surely lies between the edges, by perf's time since its start."""
+        if count.at_s is None or self._opened is None or not self._spawned_ns:
+            return False
+        begun_ns = self._spawned_ns + (count.at_s - INTERVAL_MS[self._probe.dialect] / 1000) * 1e9
+        ended_ns = self._started_ns + count.at_s * 1e9
+        return self._opened.got_ns < begun_ns and (self._closed is None or ended_ns < self._closed.sent_ns)
+
+    def _samples(self, known: Sequence[Count], *, to_the_end: bool) -> tuple[Sample, ...]:
         """Cumulative joules from the open edge, at the end of every interval, to the close edge."""
         assert self._opened is not None
         first = Sample(self._opened.sent_ns, 0.0)
-        closed = self._closed if self._closed and self._closed.done else None
+        closed = self._closed if to_the_end and self._closed and self._closed.done else None
         if known[0].at_s is None:  # a total: nothing without an edge that says where it ends
             whole_j = sum(count.value or 0.0 for count in known)
             return (first, Sample(closed.got_ns, whole_j)) if closed else ()
@@ -197,8 +227,7 @@ class PerfMeter:
             self._process = None
 
 
-def _hole(counts: Sequence[Count]) -> str:
-    """What perf wrote in place of joules, though it was counting: no interval has them, or one between."""
-    known = [i for i, count in enumerate(counts) if count.value is not None]
-    within = counts[known[0] : known[-1]] if known else counts
-    return next((count.note for count in within if count.value is None), "")
+def _rounding(samples: Sequence[Sample], counts: int) -> Iterator[tuple[int, float]]:
+    """How far each sample may be off: all *counts* that the last one sums were rounded."""
+    for i, sample in enumerate(samples):
+        yield sample.t_ns, HALF_STEP_J * counts * i / max(1, len(samples) - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 Dialect = Literal["json", "csv"]
 SWITCHES: dict[Dialect, str] = {"json": "-j", "csv": "-x;"}
 TEXT_LIMIT = 4000
+PROCESSORS = ("aggregate-number", "cpu-count", "counters")
+"""One thing, renamed from version to version: how many processors a line sums."""
 
 
 class Count(NamedTuple):
@@ -63,7 +66,7 @@ def _count_of(line: str) -> Count | None:
 
 def _from_json(row: dict[str, object]) -> Count:
     """Key names beside these changed from version to version; numbers come as strings."""
-    processors = float(str(row.get("aggregate-number") or row.get("cpu-count") or 1))
+    processors = next((float(str(row[key])) for key in PROCESSORS if row.get(key)), 1.0)
     at = row.get("interval")
     return _count(
         where=str(row.get("die") or row.get("socket") or "S0"),
@@ -105,4 +108,6 @@ def _count(*, where: str, value: str, unit: str, event: str, run_ns: float, at_s
     number, note = (
         (None, value.strip("<>").replace(" ", "-")) if value.startswith("<") else (float(value), "")
     )
+    if not all(0 <= x < math.inf for x in (number or 0.0, run_ns, at_s or 0.0)):
+        raise ValueError(f"{value} {unit} cannot be")
     return Count(name, numbers[0], number, unit, note, numbers[1], run_ns, at_s)

@@ -6,13 +6,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from energy_plugin.meters.liveness import Verdict, is_virtual, judge, paranoid, unmirrored
+from energy_plugin.meters.liveness import Verdict, is_virtual, judge, mirrors, paranoid, unmirrored
 from energy_plugin.meters.perf_process import ACK_TIMEOUT_S, Output, PerfProcess
 from energy_plugin.meters.rapl_unit import DOMAINS, PERMIT, PSYS, TICK_S
 from energy_plugin.record.trace import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from energy_plugin.clock import Clock
     from energy_plugin.meters.perf_output import Count, Dialect
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 INSTALL = "apt-get install linux-perf"
 INSTALL_UBUNTU = "apt-get install linux-tools-$(uname -r)"
 SETCAP = f"{PERMIT}   or: setcap cap_perfmon+ep $(readlink -f $(which perf))"
+STEP_MS, STEPS_S = 10, 0.6
+LEAST_STEPS, SAME_STEPS = 10, 0.9
 OTHER = "close what else reads the power counters, or measure on the machine itself"
 
 
@@ -55,7 +57,7 @@ class PerfProbe:
         self._program = program
         self._unit = unit
         self._clock = clock
-        self._events: list[str] = []
+        self._listed: list[str] = []
         self._processes: dict[str, PerfProcess] = {}
         self._failed: dict[str, Verdict] = {}
         self._silent = False
@@ -64,14 +66,14 @@ class PerfProbe:
     # --- the busy loop ---
 
     def begin(self) -> None:
-        """Start counting every event the kernel lists."""
-        self._events = self._unit.listed()
+        """Start counting what the kernel lists, and package and memory also where it does not: perf knows."""
+        self._listed = self._unit.listed()
         self.by_die = self._unit.by_die()
         if not shutil.which(self._program):
             gone = Verdict("no-perf", f"there is no program {self._program!r}", INSTALL)
-            self._failed = dict.fromkeys(self._events, gone)
+            self._failed = dict.fromkeys(self._listed, gone)
             return
-        for event in self._events:
+        for event in dict.fromkeys((*DOMAINS, *self._listed)):
             if not self._silent:
                 self._open(event)
         self._begun_ns = self._clock.now_ns()
@@ -79,9 +81,7 @@ class PerfProbe:
     def _open(self, event: str) -> None:
         for dialect in (self.dialect, "csv"):
             try:
-                process = PerfProcess(
-                    self._program, [f"power/{event}/"], dialect=dialect, by_die=self.by_die, clock=self._clock
-                )
+                process = self._start(event, dialect)
             except OSError as error:
                 self._failed[event] = Verdict("perf-failed", str(error), INSTALL)
                 return
@@ -97,6 +97,16 @@ class PerfProbe:
             del self._failed[event]
             self.dialect = "csv"
 
+    def _start(self, event: str, dialect: Dialect, interval_ms: int = 0) -> PerfProcess:
+        return PerfProcess(
+            self._program,
+            [f"power/{event}/"],
+            dialect=dialect,
+            by_die=self.by_die,
+            interval_ms=interval_ms,
+            clock=self._clock,
+        )
+
     def look(self) -> None:
         """Nothing to see before the end."""
 
@@ -108,9 +118,10 @@ class PerfProbe:
         trials = {e: _Trial(p.finish(), p.silent, duration_s) for e, p in self._processes.items()}
         self._processes = {}
         for event in (*DOMAINS, PSYS):
-            if event in trials:
+            counted = event in trials and (event in self._listed or trials[event].output.counts)
+            if counted:
                 self.channels += self._judge(event, trials[event])
-            elif event in self._events:
+            elif event in self._listed:
                 self.channels.append(_channel(event, 0, self._failed.get(event) or self._mute()))
             elif event in DOMAINS:
                 self.channels.append(_channel(event, 0, self._unit.missing()))
@@ -128,7 +139,7 @@ class PerfProbe:
 
     def _judge_sockets(self, event: str, trial: _Trial) -> Iterator[Channel]:
         counts = trial.output.counts
-        kept = set(unmirrored([(c.socket, c.value or 0.0) for c in counts]))
+        kept = self._unmirrored(event, counts)
         for socket in dict.fromkeys(count.socket for count in counts):
             mine = [(i, c) for i, c in enumerate(counts) if c.socket == socket]
             verdict = next((v for _, c in mine if (v := _unread(c)).reason), Verdict())
@@ -141,6 +152,32 @@ class PerfProbe:
             self.parts[channel.id] = [Part(c.socket, c.die) for i, c in mine if i in kept]
             yield channel
 
+    def _unmirrored(self, event: str, counts: Sequence[Count]) -> set[int]:
+        """Indices of the counts to keep; a socket is not left out because two rounded numbers agree."""
+        kept = set(unmirrored([(c.socket, c.value or 0.0) for c in counts]))
+        if self.dialect == "json" or len(kept) == len(counts) or not (steps := self._steps(event)):
+            return kept
+        for i, count in enumerate(counts):
+            twins = (counts[k] for k in kept)
+            if i not in kept and not any(_twins(count, twin, steps) for twin in twins):
+                kept.add(i)
+        return kept
+
+    def _steps(self, event: str) -> dict[Part, list[float]]:
+        """What each counter counts in every 10 ms, empty where this perf writes no intervals."""
+        found: dict[Part, list[float]] = {}
+        try:
+            process = self._start(event, self.dialect, STEP_MS)
+        except OSError:
+            return found
+        process.command("enable")
+        self._clock.sleep(STEPS_S)
+        process.command("disable")
+        for count in process.finish().counts:
+            if count.value is not None:
+                found.setdefault(Part(count.socket, count.die), []).append(count.value)
+        return found
+
     def _detail(self) -> str:
         return "this perf knows no JSON and writes steps of 0.01 J" if self.dialect == "csv" else ""
 
@@ -149,7 +186,7 @@ class PerfProbe:
         if trial.silent:
             return self._mute()
         if trial.output.counts:
-            return self._unit.bad_unit(event)
+            return self._unit.bad_unit(event) if event in self._listed else Verdict()
         said = next((line.strip() for line in text.splitlines() if line.strip()), "nothing")
         told = f"perf ended with code {code}: {said}"
         if "unknown option" in text or "unknown switch" in text:
@@ -174,6 +211,15 @@ class PerfProbe:
             return verdict
         virtual = "; on a virtual machine it is a made-up counter" if is_virtual(self._unit.procfs) else ""
         return Verdict("not-used", f"it lives but contains the package and more{virtual}")
+
+
+def _twins(one: Count, other: Count, steps: dict[Part, list[float]]) -> bool:
+    """Whether two counters of coarse numbers count the same: step by step, or as dies of one package do."""
+    if one.socket == other.socket:
+        return mirrors(one.value or 0.0, other.value or 0.0, same_package=True)
+    mine, its = (steps.get(Part(count.socket, count.die), []) for count in (one, other))
+    moved = [a == b for a, b in zip(mine, its, strict=False) if a or b]
+    return len(moved) >= LEAST_STEPS and sum(moved) >= SAME_STEPS * len(moved)
 
 
 def _refuses(text: str, switch: str) -> bool:

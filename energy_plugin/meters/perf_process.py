@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from energy_plugin.meters.perf_output import Dialect
 
 ACK_TIMEOUT_S = 2.0  # seen: 22 µs to 69 ms
+END_TIMEOUT_S = 10.0  # for the counts, which are written at the end: nothing waits for that
 
 
 class Ack(NamedTuple):
@@ -104,7 +105,7 @@ class PerfProcess:
 
     def _await_ack(self) -> bool:
         answer = b""
-        while not answer.endswith(b"\0"):
+        while b"\n" not in answer:  # the NUL after it may come later, or never
             if not select.select([self._acks], [], [], ACK_TIMEOUT_S)[0]:
                 self.silent = True
                 return False
@@ -112,11 +113,11 @@ class PerfProcess:
             if not piece:
                 return False
             answer += piece
-        return answer.startswith(b"ack")
+        return answer.lstrip(b"\0").startswith(b"ack")
 
     def finish(self) -> Output:
         """End perf; its exit code is normally -2, death by SIGINT."""
-        code = self._end(signal.SIGKILL if self.silent else signal.SIGINT)
+        code = self._end(signal.SIGKILL if self.silent else signal.SIGINT, END_TIMEOUT_S)
         self._log.seek(0)
         counts, text = parse(line.decode(errors="replace") for line in self._log)
         self._close_files()
@@ -125,14 +126,14 @@ class PerfProcess:
     def kill(self) -> None:
         """End perf at once and forget its counts; safe at any time and twice."""
         if not self._log.closed:
-            self._end(signal.SIGKILL)
+            self._end(signal.SIGKILL, ACK_TIMEOUT_S)
             self._close_files()
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, number: signal.Signals, timeout_s: float) -> int:
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
-            return self._process.wait(timeout=ACK_TIMEOUT_S)
+            return self._process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()

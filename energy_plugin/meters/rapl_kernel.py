@@ -18,6 +18,7 @@ TIMES = 3  # read format: also time enabled and time running
 CLOSE_ON_EXEC = 8
 VALUE = struct.Struct("=QQQ")
 TEXT_BYTES = 64
+NESTED = ("*", "*/*", "*/*:*/*:*:*")
 
 
 class EventValue(NamedTuple):
@@ -74,6 +75,6 @@ class Kernel:
             os.close(descriptor)
 
     def zones(self, folder: Path) -> list[Path]:
-        """Folders of *folder* and of those, that hold an energy counter."""
-        found = [*sorted(folder.glob("*/energy_uj")), *sorted(folder.glob("*/*/energy_uj"))]
+        """Folders that hold an energy counter: side by side in *folder*, or each within what contains it."""
+        found = [file for depth in NESTED for file in sorted(folder.glob(f"{depth}/energy_uj"))]
         return list({file.parent.name: file.parent for file in reversed(found)}.values())

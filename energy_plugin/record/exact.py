@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SLACK_S = 0.1  # an exact window may be this much (or SLACK_SHARE of it) longer than the window asked for
 SLACK_SHARE = 0.02
+ROUNDING = "rounding_j"
+"""Gauge: how far each sample may be off because the numbers it sums were rounded."""
 
 
 def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
@@ -32,7 +34,8 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     """
     flights = [f.samples for f in counter.flights if len(f.samples) > 1]
     if len(flights) != 1:
-        return Answer(reason=counter.fault(window) or ("counter-reset" if flights else "not-covered"))
+        wrong = counter.fault(window) or next((fault.code for fault in counter.faults), "")
+        return Answer(reason=wrong or ("counter-reset" if flights else "not-covered"))
     samples = flights[0]
     t0, t1 = max(samples[0].t_ns, window.t0_ns), min(samples[-1].t_ns, window.t1_ns)
     if t1 <= t0:
@@ -41,18 +44,24 @@ def exact(trace: Trace, counter: Counter, window: Window) -> Answer:
     length_s = (samples[-1].t_ns - samples[0].t_ns) / 1e9
     if samples[-1].joules == samples[0].joules and length_s > max(1.0, 5 * trace.channel.tick_s):
         return Answer(reason="zero-estimate" if model else "frozen-counter")
+    stalled_ns = 0 if model else counter.stalled_ns(t0, t1)
+    if stalled_ns >= t1 - t0:
+        return Answer(reason="frozen-counter")
     reason = counter.fault(window, inside=True) or ("counter-reset" if len(counter.flights) > 1 else "")
-    if (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns:
+    reason = reason or ("frozen-counter" if stalled_ns else "")
+    lacking = (window.t1_ns - window.t0_ns) - (t1 - t0) > 2 * window.unc_ns
+    if lacking:
         reason = reason or "not-covered"
     found = _fitting(samples, t0, t1, window, LIMIT_FACTOR * trace.channel.limit_w) or _interpolated(
         samples, t0, t1, window.unc_ns
     )
     found = _stale(found, trace.channel.tick_s * 1e9 / (t1 - t0))
+    found = _wider(found, _rounding_j(trace, t0, t1))
     measured = not model and found.method != "interpolated"
     return found._replace(
-        status=("partial" if reason else "measured") if measured else "estimated",
+        status="partial" if lacking or (measured and reason) else "measured" if measured else "estimated",
         reason=reason,
-        covered_s=(t1 - t0) / 1e9,
+        covered_s=(t1 - t0 - stalled_ns) / 1e9,
     )
 
 
@@ -94,10 +103,24 @@ def _interpolated(samples: Sequence[Sample], t0: int, t1: int, unc_ns: int) -> A
 
 def _stale(found: Answer, share: float) -> Answer:
     """Wider by one tick at the mean power to either side: at both ends the counter is up to a tick old."""
-    if not share or found.joules is None or found.lo_j is None or found.hi_j is None:
+    return _wider(found, (found.joules or 0.0) * share)
+
+
+def _wider(found: Answer, by_j: float) -> Answer:
+    if not by_j or found.lo_j is None or found.hi_j is None:
         return found
-    lo_j, hi_j = max(0.0, found.lo_j - found.joules * share), found.hi_j + found.joules * share
+    lo_j, hi_j = max(0.0, found.lo_j - by_j), found.hi_j + by_j
     return found._replace(lo_j=lo_j, hi_j=hi_j, unc_j=(hi_j - lo_j) / math.sqrt(12))
+
+
+def _rounding_j(trace: Trace, t0: int, t1: int) -> float:
+    """How far the numbers that were summed may be off together, each rounded where it was written."""
+    points = trace.gauges.get(ROUNDING, ())
+    if not points:
+        return 0.0
+    first = max(0, bisect.bisect_right(points, t0, key=lambda p: p[0]) - 1)
+    last = min(len(points) - 1, bisect.bisect_left(points, t1, key=lambda p: p[0]))
+    return points[last][1] - points[first][1]
 
 
 def _share(samples: Sequence[Sample], t_ns: float) -> float:

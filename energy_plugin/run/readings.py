@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from energy_plugin.record.trace import Channel, Trace
 
 ADDITIVE_GAUGES = {"power_w", "power_average_w", "memory_used_bytes"}
+FROZEN, RAPL = "frozen-counter", "rapl-"
+SAME = 1.02
+"""Two meters of one counter, each with its own edges, agree to this factor ..."""
+ALIVE_W = 0.5
+"""... and no package that lives takes less than this."""
 BITS = {"throttle_reasons"}
 """Gauges that are sets of bits: a mean of them says nothing."""
 
@@ -66,8 +71,39 @@ def readings_of(
         found += [integrate(trace, w, idle if alone or w.name == "joint" else None) for w in windows]
         if tail and joint and (span := tail_of(trace, joint)):
             found.append(integrate(trace, span, None))
-    found = [_with_baseline(reading, baseline) for reading in found]
+    found = [_with_baseline(reading, baseline) for reading in _seen_to_stop(found)]
     return (*found, *(_unavailable(c, w) for c in dead for w in windows if w.name in ("process", "joint")))
+
+
+def _seen_to_stop(readings: Sequence[Reading]) -> list[Reading]:
+    """Less trust in what perf counted between two edges, where another meter saw that counter stand still.
+
+    Two numbers cannot show a counter that stopped in between; of one sensor both meters read the same.
+    """
+    mine = [r for r in readings if r.reason == FROZEN and r.source.startswith(RAPL)]
+    stopped = {(r.channel, r.window.program, r.window.name): r for r in mine}
+    return [_as_stopped(r, stopped.get((r.channel, r.window.program, r.window.name))) for r in readings]
+
+
+def _as_stopped(reading: Reading, other: Reading | None) -> Reading:
+    if other is None or not reading.source.startswith(RAPL) or not _no_more(reading, other):
+        return reading
+    stopped = replace(
+        reading, reason=FROZEN, covered_s=other.covered_s, detail=f"{other.meter} saw the counter stand still"
+    )
+    if other.joules is not None:
+        return replace(stopped, status="partial")
+    return replace(
+        stopped, status="unavailable", joules=None, lo_j=None, hi_j=None, unc_j=None, covered_s=0.0
+    )
+
+
+def _no_more(reading: Reading, other: Reading) -> bool:
+    """Whether *reading* holds nothing of the time in which *other* saw no joules come in."""
+    if reading.status != "measured" or reading.joules is None:
+        return False
+    stood_s = reading.window.duration_s - other.covered_s
+    return reading.joules <= SAME * (other.hi_j or 0.0) + ALIVE_W * stood_s
 
 
 def idle_around(trace: Trace, before: Window | None, after: Window | None) -> Idle | None:

@@ -69,11 +69,12 @@ def test_each_attempt_counts_anew(tmp_path: Path) -> None:
     assert second == pytest.approx(10.0, rel=0.3)
 
 
-def test_every_socket_is_a_channel_and_mirrored_ones_count_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["", "old"])
+def test_every_socket_is_a_channel_and_mirrored_ones_count_once(tmp_path: Path, mode: str) -> None:
     (tmp_path / "two").mkdir()
     (tmp_path / "same").mkdir()
-    two = meter_of(Cpu(folder=tmp_path / "two", power_w=POWERS, sockets=2, skew=0.1))
-    same = meter_of(Cpu(folder=tmp_path / "same", power_w=POWERS, sockets=2))
+    two = meter_of(Cpu(folder=tmp_path / "two", power_w=POWERS, sockets=2, skew=0.1, mode=mode))
+    same = meter_of(Cpu(folder=tmp_path / "same", power_w=POWERS, sockets=2, mode=mode))
     assert [c.id for c in two.probe() if c.alive] == [
         "cpu:package:0",
         "cpu:package:1",

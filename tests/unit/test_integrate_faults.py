@@ -353,6 +353,17 @@ def test_an_inner_window_that_ends_on_the_samples_is_exact() -> None:
     assert (reading.status, reading.method, reading.joules) == ("measured", "exact-window", 29.0)
 
 
+def test_a_guess_that_covers_a_part_only_is_partial() -> None:
+    ended = replace(intervals(), samples=(Sample(1 * S, 0.0), Sample(3 * S, 100.0)))
+    reading = integrate(ended, window(2.0, 5.0, "epoch:1"), None)
+    assert (reading.status, reading.method, reading.covered_s) == ("partial", "interpolated", 1.0)
+
+
+def test_an_impossible_total_is_named() -> None:
+    wrong = replace(intervals(), samples=(Sample(1 * S, 0.0), Sample(3 * S, 1e300)))
+    assert verdict(integrate(wrong, window(1.0, 3.0), None)) == ("unavailable", "bad-value")
+
+
 def stopped() -> Trace:
     """50 W in intervals of 0.2 s; from 2 s on the counter stands still."""
     samples = [Sample(round(i * 0.2 * S), min(10.0 * i, 100.0)) for i in range(26)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -30,6 +31,9 @@ for switch in how.get("refuses", []):
     if any(x.startswith("-" + switch) or x.startswith("--" + switch) for x in a):
         word = "switch" if len(switch) == 1 else "option"
         sys.exit(print(f"Error: unknown {word} `{switch}'", file=sys.stderr) or 129)
+event = a[a.index("-e") + 1].split("/")[1]
+if event not in how["events"]:
+    sys.exit(print(f"event syntax error: '{event}'\n  \___ Bad event or PMU", file=sys.stderr) or 129)
 csv, step = "-x;" in a, int(a[a.index("-I") + 1]) / 1000 if "-I" in a else None
 theirs, mine = map(int, a[a.index("--control") + 1][3:].split(","))
 t0, on, counted, last, due = time.monotonic(), None, 0.0, 0.0, step
@@ -42,11 +46,11 @@ def line(at, seconds):
     run = int(seconds * 1e9) if how.get("tells_time", True) else 0
     if csv:
         head = "" if at is None else f"{at:16.9f};"
-        text = f"{head}S0;1;{joules};Joules;power/energy-pkg/;{run};100.00;;"
+        text = f"{head}S0;1;{joules};Joules;power/{event}/;{run};100.00;;"
     else:
         row = {} if at is None else {"interval": at}
         text = json.dumps({**row, "socket": "S0", "aggregate-number": 1, "counter-value": joules,
-                           "unit": "Joules", "event": "power/energy-pkg/", "event-runtime": run})
+                           "unit": "Joules", "event": f"power/{event}/", "event-runtime": run})
     print(text, file=sys.stderr, flush=True)
 def tick():
     global last
@@ -67,7 +71,10 @@ while not stop:
                 on = time.monotonic()
             elif word == "disable" and on:
                 counted, on = counted + time.monotonic() - on, None
-            os.write(mine, b"ack\n\0")
+            for part in how.get("ack", ["ack\n\0"]):
+                os.write(mine, part.encode())
+                time.sleep(how.get("ack_s", 0))
+time.sleep(how.get("end_s", 0))
 tick() if step else line(None, total())
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.kill(os.getpid(), signal.SIGINT)
@@ -94,7 +101,9 @@ class World:
         return self._meter(f"#!/bin/sh\n{text}\n")
 
     def behave(self, **how: object) -> None:
-        (self.folder / "perf.json").write_text(json.dumps({"watts": PACKAGE_W, **how}))
+        (self.folder / "perf.json").write_text(
+            json.dumps({"watts": PACKAGE_W, "events": ["energy-pkg"], **how})
+        )
 
     def _meter(self, text: str) -> PerfMeter:
         self.program.write_text(text)
@@ -179,6 +188,30 @@ def test_a_perf_without_control_is_too_old(world: World) -> None:
     assert reason == "old-perf"
     assert "control" in detail
     assert fix == "apt-get install linux-perf"
+
+
+@pytest.mark.parametrize("ack", [["ack\n"], ["ack\n", "\0"]])
+def test_an_ack_is_one_whenever_its_nul_comes(world: World, ack: list[str]) -> None:
+    meter = world.perf(ack=ack, ack_s=0.02)
+    assert package(meter) == ("", "", "")
+    meter._intervals = lambda: False
+    (reading,) = attempt(meter, 0.2)
+    assert reading.status == "measured"
+    assert holds(reading)
+
+
+def test_perf_is_asked_also_where_the_kernel_lists_nothing(world: World) -> None:
+    meter = world.perf()
+    shutil.rmtree(world.folder / "sys")
+    assert package(meter) == ("", "", "")
+    (dram,) = (c for c in meter.probe() if c.id == "cpu:dram:0")
+    assert (dram.reason, "modprobe rapl" in dram.fix) == ("no-event", True)
+
+
+@pytest.mark.parametrize(("events", "reason"), [(["energy-pkg", "energy-ram"], ""), ([], "no-event")])
+def test_what_perf_counts_is_what_there_is(world: World, events: list[str], reason: str) -> None:
+    found = {c.id: c.reason for c in world.perf(events=events).probe()}
+    assert found == {"cpu:package:0": reason, "cpu:dram:0": reason}
 
 
 # --- intervals --------------------------------------------------------------------------------------
@@ -288,6 +321,16 @@ def test_a_perf_killed_without_intervals_leaves_nothing_but_the_reason(world: Wo
     meter._intervals = lambda: False
     reading = attempt(meter, 0.2, 0.1, kill=signal.SIGKILL)[0]
     assert (reading.status, reading.reason, reading.joules) == ("unavailable", "perf-died", None)
+
+
+def test_a_perf_that_takes_its_time_to_write_its_counts_is_waited_for(world: World) -> None:
+    meter = world.perf()
+    package(meter)
+    world.behave(end_s=2 * perf_process.ACK_TIMEOUT_S)
+    meter._intervals = lambda: False
+    (reading,) = attempt(meter, 0.2)
+    assert reading.status == "measured"
+    assert holds(reading)
 
 
 def test_a_perf_that_is_uninstalled_between_two_cases_is_a_fault(world: World) -> None:

@@ -271,6 +271,13 @@ def test_package_and_memory_zones_are_read_and_no_other(tmp_path: Path) -> None:
     ]
 
 
+def test_zones_within_what_contains_them_are_found_as_those_side_by_side(tmp_path: Path) -> None:
+    top = "intel-rapl/intel-rapl"
+    for folder, name in ((":0", "package-0"), (":0/intel-rapl:0:1", "dram"), (":1", "psys")):
+        zone(tmp_path, top + folder, name)
+    assert [(p.domain, p.package) for p in zone_places(Zones({}), tmp_path)] == [("package", 0), ("dram", 0)]
+
+
 @pytest.mark.parametrize("folder", ["amd-rapl:0", "intel-rapl:0"])
 def test_zones_live_by_their_own_name_whoever_made_the_processor(tmp_path: Path, folder: str) -> None:
     zone(tmp_path, folder, "package-0-die-0")
