@@ -122,7 +122,7 @@ def parts(view: View) -> Iterator[Hit]:
 def absent(view: View) -> Iterator[Hit]:
     """Successful runs without any joules in a table whose other runs of the model have some."""
     known = np.zeros(view.n, bool)
-    for name in (*JOULES, "total_energy_joules"):
+    for name in (*JOULES, "total_energy_joules", "shared_energy_joules"):
         known |= np.isfinite(view.column(name))
     has = np.zeros(view.model.max(initial=0) + 1, bool)
     has[view.model[known]] = True

@@ -64,7 +64,7 @@ class View:
         alone: rows of one program by itself; ``background`` rows have a load beside them.
         when: seconds since the epoch, NaN where the timestamp is none.
         session: number of the row's session.
-        partner: number of the background's model where recorded, else -1.
+        partner: number of the model of the background, or of the other of a pair, where recorded, else -1.
         signals: power of CPU, memory and GPU (log W), GPU utilisation (%).
         log_s: logarithm of the duration.
         metric: whether any metric is there; all False where the table has none.
@@ -130,7 +130,6 @@ def see(table: Table, sources: Sequence[Source] = ()) -> View:
     when = pd.to_datetime(frame["timestamp"], format="ISO8601", utc=True, errors="coerce")
     stamp = np.asarray(when.dt.as_unit("us").astype("int64"), dtype=np.float64) / 1e6
     metrics = tuple(column.name for column in table.of("performance"))
-    partner = frame["bg_model"].replace("", None) if "bg_model" in frame else None
     return View(
         frame=frame,
         cell=model * (int(kinds.max(initial=0)) + 1) + kinds,
@@ -140,7 +139,7 @@ def see(table: Table, sources: Sequence[Source] = ()) -> View:
         success=np.asarray(frame["training_success"], dtype=bool),
         when=np.where(np.asarray(when.isna()), np.nan, stamp),
         session=codes(frame["session"].astype(str)),
-        partner=codes(partner) if partner is not None else np.full(len(frame), -1),
+        partner=codes(_partner(frame)),
         seconds=seconds,
         log_s=positive_log(seconds),
         signals=_signals(frame, seconds),
@@ -150,6 +149,14 @@ def see(table: Table, sources: Sequence[Source] = ()) -> View:
         else np.zeros(len(frame), bool),
         metrics=metrics,
     )
+
+
+def _partner(frame: pd.DataFrame) -> pd.Series[str]:
+    known = [frame[name].replace("", None) for name in ("bg_model", "partner_model") if name in frame]
+    found = pd.Series(None, index=frame.index, dtype=object)
+    for values in known:
+        found = found.where(found.notna(), values)
+    return found
 
 
 def _kinds(frame: pd.DataFrame, sources: Sequence[Source]) -> pd.Series[str]:

@@ -14,7 +14,7 @@ from causal_report import quality, sources, table
 from causal_report.quality.checks import CHECKS, EXCLUDING
 from causal_report.quality.thresholds import TABLE
 from causal_report.text import Text
-from tests.report import flawed, study, tables
+from tests.report import flawed, paired, study, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,6 +153,15 @@ def test_runs_of_another_machine_or_on_other_conditions_are_not_compared(told: s
         sources[0] = replace(sources[0], name="made")
     flags = quality.check(table.build(sources), sources, keep_flagged=False)
     assert sum(f.code in EXCLUDING for f in flags) <= 2
+
+
+def test_runs_of_a_pair_miss_no_energy_where_their_joint_energy_is_known() -> None:
+    source = paired.session()
+    made = table.build([source])
+    assert quality.check(made, [source], keep_flagged=False) == ()
+    unmeasured = replace(source, frame=source.frame.assign(shared_energy_joules=np.nan))
+    flags = quality.check(table.build([unmeasured]), [unmeasured], keep_flagged=False)
+    assert {f.code for f in flags} == {"energy-missing"}
 
 
 def test_a_copied_energy_is_told_from_its_own_by_the_power_and_the_time_beside_it() -> None:
