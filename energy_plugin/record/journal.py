@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import ResultsError, UsageError
@@ -33,7 +34,7 @@ class Journal:
     - ``session-begin``, ``session-resume``: the content of session.json;
     - ``attempt-begin``: experiment_id, case_id, case_key, attempt;
     - ``attempt-end``: experiment_id, case_key, attempt, success, reason, failure (what two failures
-      must share to be the same one), duration_s, and last the whole record;
+      must share to be the same one), duration_s, record_crc32, and last the whole record;
     - ``attempt-fault``: in place of an end: it could not be started, nothing was measured; error,
       wait_s until the next try (None: there is none);
     - ``attempt-lost``: in place of an end, by the session that resumed: it was begun and nobody saw
@@ -82,7 +83,7 @@ class Journal:
         Raises:
             ResultsError: the line could not be written whole; no part of it is left.
         """
-        line = json.dumps({"event": event, "t_utc": t_utc, **fields}, separators=(",", ":")).encode() + b"\n"
+        line = dumped({"event": event, "t_utc": t_utc, **fields}) + b"\n"
         written = 0
         try:
             written = os.write(self._file, line)
@@ -105,13 +106,20 @@ class Journal:
         Raises:
             ResultsError: the line could not be written whole.
         """
-        self.append("attempt-end", t_utc, **head_of(record, failure), record=record.to_json())
+        content = record.to_json()
+        crc = zlib.crc32(dumped(content))  # shows damage to a reader that leaves the record unread
+        self.append("attempt-end", t_utc, **head_of(record, failure), record_crc32=crc, record=content)
 
     def close(self) -> None:
         """Close the file; safe twice."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def dumped(content: Any) -> bytes:
+    """JSON without blanks: an object's text is the same by itself and within a line."""
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def head_of(record: Record, failure: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,17 +155,52 @@ def test_heads_of_a_journal_of_an_earlier_version_are_made_of_its_records(tmp_pa
     assert [event.get("success") for event in heads(tmp_path)] == [True, False, None]
 
 
-def test_heads_read_no_record_but_the_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["now", "earlier"])
+def test_a_record_that_is_damaged_in_the_middle_is_no_success_on_a_resume(
+    tmp_path: Path, version: str
+) -> None:
+    """Else its case would be skipped, though no table can hold it."""
     journal = Journal(tmp_path)
     for _ in range(3):
         journal.end(T, record_from_json(golden_record()))
     journal.close()
     first, second, third = (line for _, line in lines(tmp_path))
-    spoilt = first.replace(b'"windows"', b"windows")  # no JSON, but the head is whole
-    write(tmp_path, spoilt, second, third)
-    assert [event["event"] for event in heads(tmp_path)] == ["attempt-end"] * 3
-    write(tmp_path, first, second, spoilt)
-    assert [event["event"] for event in heads(tmp_path)] == ["attempt-end"] * 2 + ["damaged"]
+    if version == "earlier":
+        first, second, third = (re.sub(rb'"record_crc32":\d+,', b"", one) for one in (first, second, third))
+    assert len(list(heads(write(tmp_path, first, second, third)))) == 3
+    middle = len(first) // 2
+    lost_block = first[:middle] + bytes(64) + first[middle + 64 :]
+    glued = first[:middle] + second
+    for spoilt, left in ((lost_block, 0), (glued, 1)):
+        write(tmp_path, spoilt, third, GOOD)
+        assert [e["event"] for e in heads(tmp_path)] == ["damaged"] + ["attempt-end"] * (left + 1) + ["idle"]
+        assert len(records(tmp_path)) == left + 1
+
+
+def test_heads_see_a_single_changed_character_of_a_record(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.end(T, record_from_json(golden_record()))
+    journal.close()
+    ((_, line),) = lines(tmp_path)
+    write(tmp_path, line.replace(b'"windows"', b'"windows', 1), line, GOOD)
+    assert [event["event"] for event in heads(tmp_path)] == ["damaged", "attempt-end", "idle"]
+
+
+def test_heads_do_not_parse_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path)
+    for _ in range(3):
+        journal.end(T, record_from_json(golden_record()))
+    journal.close()
+    parsed: list[int] = []
+    loads = json.loads
+
+    def counted(text: bytes) -> Any:
+        parsed.append(len(text))
+        return loads(text)
+
+    monkeypatch.setattr("energy_plugin.record.heads.json.loads", counted)
+    assert len(list(heads(tmp_path))) == 3
+    assert max(parsed[:2]) < 500 < parsed[2]  # the last line alone is parsed whole
 
 
 def test_facts_are_those_of_the_last_resume(tmp_path: Path) -> None:
