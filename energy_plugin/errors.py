@@ -33,11 +33,19 @@ class UsageError(EnergyError):
 class UnknownNameError(UsageError):
     """A name that is not among the valid ones."""
 
-    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
-        """Say which *kind* of thing *name* is not, what is valid, and the nearest guess."""
+    def __init__(self, kind: str, name: object, valid: Iterable[str], near: str = "") -> None:
+        """Say which *kind* of thing *name* is not, what is valid, and the nearest guess.
+
+        Args:
+            kind: such as ``model``.
+            name: what was given; a value of another type has no nearest guess.
+            valid: all that would do.
+            near: what was probably meant; the valid one that is spelt most alike when empty.
+        """
         choices = sorted(valid)
-        near = difflib.get_close_matches(name, choices, n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        found = difflib.get_close_matches(name, choices, n=1) if isinstance(name, str) and not near else []
+        near = near or "".join(found)
+        guess = f" Did you mean {near!r}?" if near else ""
         listed = ", ".join(choices) if choices else "none"
         super().__init__(f"unknown {kind} {name!r}.{guess} Valid: {listed}")
 

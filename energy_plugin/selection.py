@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MARK = "energy_experiments"
 WISHES = {"governor": "governor", "retries": "max_retries"}
 """Options that a settings file may set where command line and ini are silent, and its words for them."""
+SHOWN = 10
+"""Lines about ranges with too few values; a pattern over many models may give one for each."""
 
 
 class Selection:
@@ -43,6 +45,7 @@ class Selection:
         self._catalog: Catalog | None = None
         self._marks: dict[tuple[str, str, str], Any] = {}
         self._wished: dict[str, tuple[Any, Path]] = {}
+        self._short: dict[str, None] = {}
 
     @property
     def catalog(self) -> Catalog:
@@ -98,7 +101,8 @@ class Selection:
             runs=self.options.runs,
             power_limits_w=self.options.power_limit,
         )
-        cases = [case for mark in marks for case in expand(mark.args[0], self.catalog, given)]
+        told = self._short.setdefault
+        cases = [c for mark in marks for c in expand(mark.args[0], self.catalog, given, told)]
         found: dict[str, Case] = {}
         for case in cases:
             # One id, two cases: designs that differ in what they pass unvaried, or in the row limit.
@@ -185,7 +189,10 @@ class Selection:
             items[place] = mine[index]
 
     def lines(self) -> Iterator[str]:
-        """For header and plan: how many cases are left out, and for what."""
+        """For header and plan: what was asked for and is not there, how many cases are left out, for what."""
+        yield from list(self._short)[:SHOWN]
+        if len(self._short) > SHOWN:
+            yield f"and {len(self._short) - SHOWN} more that ask for more than there is"
         if self._shared:
             yield f"{self._shared} cases are declared more than once: each runs once"
         for place, count in sorted(self._before.items()):

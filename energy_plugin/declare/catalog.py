@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import hashlib
 import tomllib
@@ -39,6 +40,7 @@ class Hyperparameter:
     Attributes:
         role: links different names of one thing over models (``epochs``: epochs, max_iter).
         default: what the program really does when ``flag`` is not passed.
+        minimum: the program refuses what is below; None where it takes anything.
         ranges: ``default`` and named alternatives.
     """
 
@@ -47,6 +49,7 @@ class Hyperparameter:
     type: str
     flag: str
     default: Value
+    minimum: float | None = None
     ranges: Mapping[str, Range]
 
     def cast(self, value: float) -> Value:
@@ -168,13 +171,19 @@ class Catalog:
         """The model called ``repository/model``, or ``model`` where that is unique; aliases work."""
         found = self._by_name.get(name, [])
         if not found:
-            raise UnknownNameError("model", name, (model.path for model in self.models()))
+            raise self._unknown(name)
         if len(found) > 1:
             raise UsageError(
                 f"model {name!r} is in several repositories: {', '.join(m.path for m in found)}. "
                 "Write repository/model."
             )
         return found[0]
+
+    def _unknown(self, name: str) -> UnknownNameError:
+        """With the model whose path, name or alias is spelt most alike."""
+        near = difflib.get_close_matches(name, self._by_name, n=1)
+        guess = self._by_name[near[0]][0].path if near else ""
+        return UnknownNameError("model", name, (model.path for model in self.models()), guess)
 
     def select(self, patterns: Iterable[str]) -> list[Model]:
         """Models that match any of the patterns (``*`` and ``?``), in catalogue order, each once."""
@@ -307,10 +316,11 @@ def _hyperparameter(file: Path, where: str, name: str, entry: Mapping[str, Any])
         ranges[alternative] = _range(file, f"{key}.alternatives.{alternative}", sub, default)
     return Hyperparameter(
         name=name,
-        role=entry.get("role", name),
+        role=(role := entry.get("role", name)),
         type=kind,
         flag=flag,
         default=TYPES[kind](default),
+        minimum=entry.get("minimum", 1 if role == "epochs" else None),  # without an epoch nothing is trained
         ranges=ranges,
     )
 

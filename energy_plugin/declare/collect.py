@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from energy_plugin.declare.case import Case, Loop, Program, Role
-from energy_plugin.declare.design import Design, defaults, is_number
+from energy_plugin.declare.case import Case
+from energy_plugin.declare.design import Design, Tell, defaults
+from energy_plugin.declare.impossible import is_number
+from energy_plugin.declare.programs import Maker
 from energy_plugin.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from energy_plugin.declare.case import Value
-    from energy_plugin.declare.catalog import Catalog, Model
+    from energy_plugin.declare.catalog import Catalog
 
 MARK = "energy_experiments"
-ENDLESS_EPOCHS = 1_000_000
-"""What an endless background program is told: more than it can reach while a training lasts."""
 LOOPS = ("restart", "endless")
 
 
@@ -95,6 +95,23 @@ class Declaration:
     name: str = ""
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what a slip in a test module would make of it.
+
+        Raises:
+            UsageError: names the argument, its value and the mend.
+        """
+        if not all(isinstance(name, str) for name in self.select):
+            raise UsageError(f"models = {self.select!r}: write each as a text, such as 'examples/mnist'")
+        if not isinstance(self.design, Design):
+            raise UsageError(f"design = {self.design!r}: must be a design, such as joint(n=3)")
+        for name, value in (("replicates", self.replicates), ("limit", self.limit)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise UsageError(f"{name} = {value!r}: must be a whole number of at least 1")
+        for pair in self.pairs if isinstance(self.pairs, tuple) else ():
+            if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+                raise UsageError(f"pairs: {pair!r} must be two models, such as ('mnist', 'siamese')")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -141,7 +158,7 @@ def experiments(
     declared = Declaration(
         select=select if select or pairs is not None else ("*",),
         design=design or defaults(),
-        pairs=pairs if pairs is None or isinstance(pairs, Sampling) else tuple((a, b) for a, b in pairs),
+        pairs=pairs if pairs is None or isinstance(pairs, Sampling) else tuple(pairs),
         background=background,
         alone=alone,
         replicates=replicates,
@@ -152,8 +169,16 @@ def experiments(
     return mark(declared)
 
 
-def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Defaults) -> list[Case]:
+def expand(
+    declaration: Declaration | Recorded, catalog: Catalog, given: Defaults, tell: Tell = lambda line: None
+) -> list[Case]:
     """All distinct cases of a declaration: models by treatments by replicates.
+
+    Args:
+        declaration: what was asked for.
+        catalog: of the models.
+        given: what the options contribute.
+        tell: is told what was asked for and cannot be had, a sentence each.
 
     Raises:
         UsageError: a model, hyperparameter or range is unknown.
@@ -167,11 +192,13 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
         if not given.mutate:
             return []
         design = Design(kind="joint", names=given.mutate, n=given.runs, default=False)
-    made = _Maker(
+    made = Maker(
         catalog=catalog,
         design=design,
         seed=given.seed if declaration.seed is None else declaration.seed,
         limit=declaration.limit if given.limit is None else given.limit,
+        tell=tell,
+        by_options=declaration.design.kind == "options",
     )
     if declaration.pairs is not None:
         runs = made.pairs(declaration.pairs, declaration.base_a, alone=declaration.alone)
@@ -188,110 +215,3 @@ def expand(declaration: Declaration | Recorded, catalog: Catalog, given: Default
             for watts in given.power_limits_w or (None,)
         ]
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Maker:
-    """Programs from a design; every combination of programs comes once."""
-
-    catalog: Catalog
-    design: Design
-    seed: int
-    limit: int | None
-
-    def models(
-        self, select: tuple[str, ...], background: Background | None, *, alone: bool
-    ) -> Iterator[tuple[Program, ...]]:
-        load = self._load(background) if background else None
-        for model in self.catalog.select(select):
-            for treatment in self.design.treatments(model, self.seed):
-                program = _program(model, self.design.passed(model), treatment, self.limit)
-                if load is None or alone:
-                    yield (program,)
-                if load is not None:
-                    yield program, load
-
-    def _load(self, background: Background) -> Program:
-        model = self.catalog.model(background.model)
-        values = _passed(model, background.values)
-        epochs = model.by_role("epochs")
-        if background.loop == "endless":
-            if epochs is None:
-                raise UsageError(
-                    f"{model.path}: it has no epochs, so it cannot be endless; take loop = 'restart'"
-                )
-            values[epochs.name] = ENDLESS_EPOCHS
-        limit = background.limit if self.limit is None else self.limit
-        loop: Loop = "endless" if background.loop == "endless" else "restart"
-        return _program(model, values, {}, limit, role="load", loop=loop)
-
-    def pairs(
-        self,
-        given: tuple[tuple[str, str], ...] | Sampling,
-        base_a: Mapping[str, Value] | None,
-        *,
-        alone: bool,
-    ) -> Iterator[tuple[Program, ...]]:
-        """The default of a with each treatment of b, and every program of these alone."""
-        seen: set[tuple[object, ...]] = set()
-        for first, second in self._chosen(given):
-            own = self._known(first, second) if base_a is None else _passed(first, base_a)
-            a = _program(first, own, {}, self.limit)
-            base = self._known(second, first) if base_a is None else self.design.passed(second)
-            for treatment in self.design.treatments(second, self.seed):
-                b = _program(second, base, treatment, self.limit)
-                runs = [(a, b.as_role("b"))] + [(a,), (b,)] * alone
-                for programs in runs:
-                    identity = Case(programs=programs).identity
-                    if identity not in seen:
-                        seen.add(identity)
-                        yield programs
-
-    def _chosen(self, given: tuple[tuple[str, str], ...] | Sampling) -> list[tuple[Model, Model]]:
-        if not isinstance(given, Sampling):
-            return [(self.catalog.model(a), self.catalog.model(b)) for a, b in given]
-        from energy_plugin.declare.pairs import feasible, sample
-
-        out = self.catalog.select(given.without) if given.without else []
-        models = [model for model in self.catalog.select(given.models) if model not in out]
-        possible = feasible(models, given.budget_gib * 1024, given.figures)
-        if not possible:
-            raise UsageError(f"no pair of {len(models)} models fits into {given.budget_gib:g} GiB")
-        return [(pair.a, pair.b) for pair in sample(possible, given.sample, given.n, given.seed)]
-
-    def _known(self, model: Model, other: Model) -> dict[str, Value]:
-        """The base's values that this model of a pair knows; one that neither knows is an error."""
-        base = self.design.base
-        mine = {n: v for n, v in base.items() if n in model.hyperparameters or model.by_role(n)}
-        theirs = {n for n in base if n in other.hyperparameters or other.by_role(n)}
-        for name in base:
-            if name not in mine and name not in theirs:
-                return self.design.passed(model)  # raises, with the nearest name
-        return _passed(model, mine)
-
-
-def _passed(model: Model, values: Mapping[str, Value]) -> dict[str, Value]:
-    """Values by the model's own names."""
-    return Design(kind="defaults", base=values).passed(model)
-
-
-def _program(
-    model: Model,
-    base: Mapping[str, Any],
-    treatment: Mapping[str, Any],
-    limit: int | None,
-    role: Role = "a",
-    loop: Loop = "",
-) -> Program:
-    changed = {name: model.hyperparameters[name].cast(value) for name, value in {**base, **treatment}.items()}
-    values = {**model.defaults(), **changed}
-    return Program(
-        role=role,
-        repository=model.repository,
-        model=model.name,
-        values=values,
-        passed=frozenset(values if model.original else changed),  # an original's defaults may be others
-        varied=tuple(treatment),
-        limit=limit,
-        loop=loop,
-    )

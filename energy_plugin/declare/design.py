@@ -6,13 +6,24 @@ never changes another's values. (A latin hypercube is one drawing of all its hyp
 
 from __future__ import annotations
 
-import math
+import itertools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
-from energy_plugin.declare.levels import Ranges, check_named, draw, even, exact, known, own_ranges, placed
+from energy_plugin.declare.impossible import checked
+from energy_plugin.declare.levels import (
+    Ranges,
+    by_own_name,
+    check_named,
+    draw,
+    even,
+    exact,
+    known,
+    own_ranges,
+    placed,
+)
 from energy_plugin.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,19 +38,10 @@ Kind = Literal[
 KINDS: tuple[str, ...] = tuple(kind for kind in get_args(Kind) if kind != "options")
 T = TypeVar("T")
 Treatment = dict[str, "Value"]
+Tell = Callable[[str], None]
+"""Is told, in a sentence, what a range has not enough values for."""
 DRAWS = 1000
-"""Attempts at a value that is new; a range with fewer distinct values ends earlier."""
-TAKES = {
-    "defaults": (),
-    "one_at_a_time": ("levels", "n", "values"),
-    "joint": ("n",),
-    "factorial": ("levels", "values"),
-    "orthogonal": ("levels", "values"),
-    "latin_hypercube": ("n",),
-    "explicit": ("runs",),
-    "options": ("n",),
-}
-"""Which of levels, n, values and runs each kind of design is made from."""
+"""Attempts in a row at a value that is new; a range with fewer distinct values ends there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Design:
         ranges: name of an alternative range of the catalogue, or own ``[low, high]`` by name.
         base: values passed in every case of this design, varied or not.
         default: also run the base itself; None: only where it is the other end of every comparison,
-            one at a time.
+            one at a time, or where it is to be replicated.
         base_replicates: run the base at least so often: the noise floor of the study.
     """
 
@@ -71,82 +73,125 @@ class Design:
     default: bool | None = None
     base_replicates: int = 0
 
-    def treatments(self, model: Model, seed: int) -> list[Treatment]:
+    def treatments(self, model: Model, seed: int, tell: Tell = lambda line: None) -> list[Treatment]:
         """The distinct treatments of *model*, the base first as the empty one.
 
         Raises:
             UsageError: a name is unknown, or a hyperparameter has no range.
         """
         check_named(model, self.ranges)
-        base = self.kind in ("defaults", "one_at_a_time") if self.default is None else self.default
-        found: list[Treatment] = [{}] if base or self.kind == "defaults" else []
         if self.kind == "one_at_a_time":
-            found += self._one_at_a_time(model, seed)
+            made = self._one_at_a_time(model, seed, tell)
         elif self.kind == "joint":
-            found += self._joint(model, seed)
+            made = self._joint(model, seed, tell)
         elif self.kind in ("factorial", "orthogonal"):
-            found += self._crossed(model)
+            made = self._crossed(model, tell)
         elif self.kind == "latin_hypercube":
-            found += self._hypercube(model, seed)
-        elif self.kind == "explicit":
-            found += self._explicit(model)
-        return found
+            made = self._hypercube(model, seed, tell)
+        else:
+            made = self._explicit(model)
+        if not self.with_base:
+            return made
+        # What only repeats the base is the base, and its runs are that one's.
+        base = {**model.defaults(), **self.passed(model)}
+        return [{}, *(one for one in made if any(base[name] != value for name, value in one.items()))]
+
+    @property
+    def with_base(self) -> bool:
+        """Whether the base itself is run too."""
+        if self.default is None:
+            return self.kind in ("defaults", "one_at_a_time") or self.base_replicates > 0
+        return self.default
 
     def passed(self, model: Model) -> dict[str, Value]:
         """The base by the model's own names: a role such as ``epochs`` names a hyperparameter too."""
-        named = [(known(model, name), value) for name, value in self.base.items()]
-        return {h.name: exact(h, value) for h, value in named}
+        named = by_own_name(model, "base", self.base)
+        return {name: exact(model.hyperparameters[name], value) for name, value in named.items()}
 
     def _chosen(self, model: Model) -> list[Hyperparameter]:
-        if self.names == ("all",):
-            return [h for h in model.hyperparameters.values() if h.ranges]
-        if self.names is not None:
-            return [known(model, name) for name in self.names]
-        if self.values:
-            return [known(model, name) for name in self.values]
+        """Each once, however it was named.
+
+        Raises:
+            UsageError: values or bounds are given for one that is not to be changed.
+        """
         own = own_ranges(model, self.ranges)
-        every = model.hyperparameters.values()
-        return [h for h in every if (h.ranges or h.name in own) and h.role != "seed"]
+        if self.names == ("all",):
+            chosen = [h for h in model.hyperparameters.values() if h.ranges]
+        elif self.names is not None:
+            chosen = [known(model, name) for name in self.names]
+        elif self.values:
+            chosen = [known(model, name) for name in self.values]
+        else:
+            every = model.hyperparameters.values()
+            chosen = [h for h in every if (h.ranges or h.name in own) and h.role != "seed"]
+        found = {h.name: h for h in chosen}
+        for where, table in (("values", self._given(model)), ("ranges", own)):
+            for name in table:
+                if name not in found:
+                    raise UsageError(
+                        f"{where}.{name} = {table[name]!r}: {name} is not changed by this design of "
+                        f"{', '.join(found) or 'nothing'}; add it to names, or leave it away"
+                    )
+        return list(found.values())
 
-    def _start(self, model: Model, hyperparameter: Hyperparameter) -> Value:
-        return self.passed(model).get(hyperparameter.name, hyperparameter.default)
+    def _start(self, model: Model, name: str) -> Value:
+        return self.passed(model).get(name, model.hyperparameters[name].default)
 
-    def _levels(self, model: Model, hyperparameter: Hyperparameter) -> list[Value]:
+    def _given(self, model: Model) -> dict[str, Sequence[Value]]:
+        return by_own_name(model, "values", self.values)
+
+    def _levels(self, model: Model, h: Hyperparameter, tell: Tell) -> list[Value]:
         """The fixed levels of one hyperparameter, as given or even over its range."""
-        given = {known(model, name).name: values for name, values in self.values.items()}
-        if hyperparameter.name in given:
-            return list(dict.fromkeys(exact(hyperparameter, v) for v in given[hyperparameter.name]))
-        return even(model, hyperparameter, self.ranges, self.levels or 2)
+        given = self._given(model)
+        if h.name in given:
+            return list(dict.fromkeys(exact(h, value) for value in given[h.name]))
+        found = even(model, h, self.ranges, self.levels or 2)
+        if len(found) < (self.levels or 2):
+            tell(f"{model.path}: {h.name} has only {len(found)} whole numbers for {self.levels or 2} levels")
+        return found
 
-    def _one_at_a_time(self, model: Model, seed: int) -> list[Treatment]:
+    def _one_at_a_time(self, model: Model, seed: int, tell: Tell) -> list[Treatment]:
         chosen = self._chosen(model)
-        return [{h.name: value} for h in chosen for value in self._values(model, h, seed)]
+        return [{h.name: value} for h in chosen for value in self._values(model, h, seed, tell)]
 
-    def _values(self, model: Model, h: Hyperparameter, seed: int) -> list[Value]:
+    def _values(self, model: Model, h: Hyperparameter, seed: int, tell: Tell) -> list[Value]:
         """Distinct values other than the base's, in the order made."""
-        start = self._start(model, h)
-        if self.levels is not None or self.values:
-            return [value for value in self._levels(model, h) if value != start]
-        seeds = (f"{seed}:{model.path}:{h.name}:{number}" for number in range(DRAWS))
-        drawn = (draw(model, h, self.ranges, one) for one in seeds)
-        return _first(self.n or 1, (value for value in drawn if value != start))
+        start = self._start(model, h.name)
+        even_steps = self.levels is not None or (self.values and self.n is None)
+        if even_steps or h.name in self._given(model):
+            return [value for value in self._levels(model, h, tell) if value != start]
+        wanted = self.n or 1
+        seeds = (f"{seed}:{model.path}:{h.name}:{number}" for number in itertools.count())
+        found = _distinct(wanted, (draw(model, h, self.ranges, one) for one in seeds), start)
+        if len(found) < wanted:
+            tell(f"{model.path}: {h.name} has only {len(found)} values beside its base for n = {wanted}")
+        return found
 
-    def _joint(self, model: Model, seed: int) -> list[Treatment]:
+    def _joint(self, model: Model, seed: int, tell: Tell) -> list[Treatment]:
         """All chosen hyperparameters drawn together, each draw distinct and not the base."""
         chosen = self._chosen(model)
-        base = {h.name: self._start(model, h) for h in chosen}
         drawn = (
             {h.name: draw(model, h, self.ranges, f"{seed}:{model.path}:joint:{h.name}:{n}") for h in chosen}
-            for n in range(DRAWS)
+            for n in itertools.count()
         )
-        return _first(self.n or 1, (treatment for treatment in drawn if treatment != base))
+        return self._together(model, chosen, drawn, tell)
 
-    def _crossed(self, model: Model) -> list[Treatment]:
+    def _together(
+        self, model: Model, chosen: Sequence[Hyperparameter], made: Iterable[Treatment], tell: Tell
+    ) -> list[Treatment]:
+        wanted = self.n or 1
+        found = _distinct(wanted, made, {h.name: self._start(model, h.name) for h in chosen})
+        if len(found) < wanted:
+            named = ", ".join(h.name for h in chosen) or "nothing that it could change"
+            tell(f"{model.path}: only {len(found)} treatments beside the base for n = {wanted} ({named})")
+        return found
+
+    def _crossed(self, model: Model, tell: Tell) -> list[Treatment]:
         """A full factorial or an orthogonal array over fixed levels."""
         from energy_plugin.declare import arrays
 
         chosen = self._chosen(model)
-        levels = [self._levels(model, h) for h in chosen]
+        levels = [self._levels(model, h, tell) for h in chosen]
         counts = [len(values) for values in levels]
         if self.kind == "factorial":
             rows = arrays.factorial(counts)
@@ -157,12 +202,12 @@ class Design:
             rows = arrays.orthogonal(len(chosen), counts[0]) if counts else []
         return [{h.name: v[i] for h, v, i in zip(chosen, levels, row, strict=True)} for row in rows]
 
-    def _hypercube(self, model: Model, seed: int) -> list[Treatment]:
+    def _hypercube(self, model: Model, seed: int, tell: Tell) -> list[Treatment]:
         """Latin hypercube over the ranges; whole numbers may bring fewer distinct points than asked."""
         from energy_plugin.declare import arrays
 
-        chosen = self._chosen(model)
-        base = {h.name: self._start(model, h) for h in chosen}
+        if not (chosen := self._chosen(model)):
+            return self._together(model, chosen, [], tell)
         named = ",".join(h.name for h in chosen)
         points = arrays.latin_hypercube(
             self.n or 1, len(chosen), zlib.crc32(f"{seed}:{model.path}:{named}".encode())
@@ -171,23 +216,26 @@ class Design:
             {h.name: placed(model, h, self.ranges, x) for h, x in zip(chosen, point, strict=True)}
             for point in points
         )
-        return _first(len(points), (treatment for treatment in made if treatment != base))
+        return self._together(model, chosen, made, tell)
 
     def _explicit(self, model: Model) -> list[Treatment]:
-        made = []
-        for run in self.runs:
-            named = [(known(model, name), value) for name, value in run.items()]
-            made.append({h.name: exact(h, value) for h, value in named})
-        return _first(len(made), made)
+        named = [by_own_name(model, f"runs[{i}]", run) for i, run in enumerate(self.runs, start=1)]
+        made = [{name: exact(model.hyperparameters[name], v) for name, v in run.items()} for run in named]
+        return _distinct(len(made), made)
 
 
-def _first(n: int, made: Iterable[T]) -> list[T]:
-    """The first *n* distinct ones."""
+def _distinct(n: int, made: Iterable[T], base: T | None = None) -> list[T]:
+    """The first *n* distinct ones other than *base*; fewer once :data:`DRAWS` in a row were none of them."""
     found: dict[object, T] = {}
+    missed = 0
     for one in made:
-        if len(found) == n:
+        if len(found) == n or missed == DRAWS:
             break
-        found.setdefault(tuple(sorted(one.items())) if isinstance(one, dict) else one, one)
+        key = tuple(sorted(one.items())) if isinstance(one, dict) else one
+        fresh = one != base and key not in found
+        missed = 0 if fresh else missed + 1
+        if fresh:
+            found[key] = one
     return list(found.values())
 
 
@@ -258,58 +306,3 @@ def _made(kind: Kind, names: tuple[str, ...], common: Common, **own: Any) -> Des
 def from_options() -> Design:
     """What ``--energy-mutate`` and ``--energy-runs`` say; no case without them."""
     return Design(kind="options")
-
-
-def checked(design: Design) -> Design:
-    """The design itself, if it can mean something.
-
-    Raises:
-        UsageError: names the key, its value and the mend.
-    """
-    given = [name for name in ("levels", "n", "values", "runs") if getattr(design, name)]
-    taken = TAKES[design.kind]
-    for name in given:
-        if name not in taken:
-            told = f"takes {' or '.join(taken)}" if taken else "varies nothing: leave it away"
-            raise UsageError(f"{name} = {getattr(design, name)!r}: a design of kind {design.kind} {told}")
-    if design.levels is not None and design.n is not None:
-        raise UsageError("a design takes levels or n, not both")
-    for name, least in (("levels", 1), ("n", 1), ("base_replicates", 0)):
-        number = getattr(design, name)
-        if number is not None and (type(number) is not int or number < least):
-            raise UsageError(f"{name} = {number!r}: must be a whole number of at least {least}")
-    if design.kind == "defaults" and design.names:
-        raise UsageError("a design of defaults varies nothing: leave names, levels and n away")
-    if not all(isinstance(name, str) for name in design.names or ()):
-        raise UsageError(f"names = {design.names!r}: must be names of hyperparameters")
-    if design.kind == "explicit" and not design.runs:
-        raise UsageError("runs = []: an explicit design needs at least one table of values")
-    _check_numbers(design)
-    return design
-
-
-def _check_numbers(design: Design) -> None:
-    for where, table in (("base", design.base), *((f"runs[{i}]", r) for i, r in enumerate(design.runs, 1))):
-        if not isinstance(table, Mapping):
-            raise UsageError(f"{where} = {table!r}: must be values by name")
-        for name, value in table.items():
-            if not is_number(value):
-                raise UsageError(f"{where}.{name} = {value!r}: must be a number")
-    if not isinstance(design.values, Mapping):
-        raise UsageError(f"values = {design.values!r}: must be lists of values by name")
-    for name, values in design.values.items():
-        if not isinstance(values, Sequence) or not values or not all(map(is_number, values)):
-            raise UsageError(f"values.{name} = {values!r}: must be a list of numbers")
-    if isinstance(design.ranges, str):
-        return
-    if not isinstance(design.ranges, Mapping):
-        raise UsageError(f"ranges = {design.ranges!r}: must be the name of a range, or [low, high] by name")
-    for name, bounds in design.ranges.items():
-        pair = isinstance(bounds, Sequence) and len(bounds) == 2 and all(map(is_number, bounds))
-        if not pair or not bounds[0] < bounds[1]:
-            raise UsageError(f"ranges.{name} = {bounds!r}: must be [low, high] with low < high")
-
-
-def is_number(value: object) -> bool:
-    """Whether a value given by hand is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.declare.collect import Background, Declaration, Sampling
-from energy_plugin.declare.design import KINDS, Design, checked
+from energy_plugin.declare.design import KINDS, Design
+from energy_plugin.declare.impossible import checked
 from energy_plugin.declare.pairs import FIGURES, METHODS
 from energy_plugin.errors import FileError, UnknownNameError, UsageError
 
@@ -31,7 +32,7 @@ def read_design_file(file: Path) -> dict[str, Declaration]:
         FileError: names the file, the key, the value and the mend.
     """
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(file.read_text("utf-8-sig"))  # editors on Windows write a mark in front
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileError(file, "file", file.name, f"not valid TOML: {error}") from None
     _only(file, "", table, FILE_KEYS)
@@ -45,8 +46,9 @@ def read_design_file(file: Path) -> dict[str, Declaration]:
         if not isinstance(block, dict):
             raise FileError(file, f"experiments[{index}]", block, "write it as [[experiments]]")
         name = block.get("name", f"block_{index}")
-        if name in found or not str(name).isidentifier():
-            raise FileError(file, f"experiments[{index}].name", name, "must be a unique identifier")
+        if not isinstance(name, str) or name in found or not name.isidentifier():
+            mend = "must be a word of letters, digits and _ that no other block of this file has"
+            raise FileError(file, f"experiments[{index}].name", name, mend)
         found[name] = _block(file, f"experiments[{index}]", block, table)
     return found
 
@@ -78,7 +80,7 @@ def _select(file: Path, key: str, block: Mapping[str, Any]) -> tuple[str, ...]:
     select = block.get("select")
     if select is None:
         raise FileError(file, f"{key}.select", select, 'name models, such as "examples/*", or give pairs')
-    if not isinstance(select, (str, list)):
+    if not isinstance(select, (str, list)) or not select:
         raise FileError(file, f"{key}.select", select, "must be a model or a list of models")
     return _texts(file, f"{key}.select", [select] if isinstance(select, str) else select)
 
@@ -102,7 +104,7 @@ def _design(file: Path, key: str, block: Mapping[str, Any]) -> Design:
     entry = dict(entry)
     _only(file, f"{key}.design", entry, DESIGN_KEYS)
     if entry.get("kind") not in KINDS:
-        error = UnknownNameError("kind of design", str(entry.get("kind")), KINDS)
+        error = UnknownNameError("kind of design", entry.get("kind"), KINDS)
         raise FileError(file, f"{key}.design.kind", entry.get("kind"), str(error))
     if "names" in entry:
         entry["names"] = _texts(file, f"{key}.design.names", entry["names"])
@@ -143,8 +145,8 @@ def _sampling(file: Path, key: str, entry: Mapping[str, Any], n: int) -> Samplin
     if not isinstance(budget, (int, float)) or isinstance(budget, bool) or not 0 < budget < math.inf:
         raise FileError(file, f"{key}.budget_gib", budget, "must be a number above 0")
     for name, valid in {"sample": METHODS, "figures": FIGURES}.items():
-        if name in entry and entry[name] not in valid:
-            mend = UnknownNameError(f"{name} of pairs", str(entry[name]), valid)
+        if name in entry and entry[name] not in tuple(valid):
+            mend = UnknownNameError(f"{name} of pairs", entry[name], valid)
             raise FileError(file, f"{key}.{name}", entry[name], str(mend))
     seed = _whole(file, key, entry, "seed", 0) or 0
     return Sampling(**{**entry, **lists, "n": n, "seed": seed})
@@ -176,4 +178,15 @@ def _only(file: Path, key: str, table: Mapping[str, Any], valid: set[str]) -> No
     for name in table:
         if name not in valid:
             where = f"{key}.{name}".lstrip(".")
-            raise FileError(file, where, table[name], str(UnknownNameError("key", name, valid)))
+            raise FileError(file, where, table[name], _place(name, valid))
+
+
+def _place(name: str, valid: set[str]) -> str:
+    """Where a key belongs that is known elsewhere in the file, else the nearest one that is known here."""
+    if valid is FILE_KEYS and name in BLOCK_KEYS:
+        return f"{name} is told of a block: write it below [[experiments]]"
+    if valid is BLOCK_KEYS and name in DESIGN_KEYS:
+        return f"{name} is told of a design: write it into design = {{ kind = ..., {name} = ... }}"
+    if valid is BLOCK_KEYS and name in FILE_KEYS:
+        return f"{name} is told of the whole file: write it above the first [[experiments]]"
+    return str(UnknownNameError("key", name, valid))

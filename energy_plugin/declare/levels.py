@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from energy_plugin.declare.catalog import Range
 from energy_plugin.errors import UnknownNameError, UsageError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Ranges = str | Mapping[str, Sequence[float]]
 """Name of an alternative range of the catalogue, or own ``[low, high]`` by name."""
+T = TypeVar("T")
 
 
 def known(model: Model, name: str) -> Hyperparameter:
@@ -31,14 +32,34 @@ def known(model: Model, name: str) -> Hyperparameter:
     return found
 
 
+def by_own_name(model: Model, where: str, given: Mapping[str, T]) -> dict[str, T]:
+    """What was given by name or role, by the model's own names.
+
+    Raises:
+        UsageError: a name is unknown, or two of them mean one hyperparameter.
+    """
+    found: dict[str, T] = {}
+    for name, value in given.items():
+        own = known(model, name).name
+        if own in found:
+            raise UsageError(
+                f"{where}.{name} = {value!r}: {model.path} calls that {own}, which {where} has already; "
+                "leave one of them out"
+            )
+        found[own] = value
+    return found
+
+
 def exact(hyperparameter: Hyperparameter, value: Value) -> Value:
     """A value given by hand, as the program's own type.
 
     Raises:
-        UsageError: a whole number is needed and this is none.
+        UsageError: a whole number is needed and this is none, or the program would refuse it.
     """
     if hyperparameter.type == "int" and float(value) != int(value):
         raise UsageError(f"{hyperparameter.name} = {value!r}: must be a whole number")
+    if hyperparameter.minimum is not None and float(value) < hyperparameter.minimum:
+        raise UsageError(f"{hyperparameter.name} = {value!r}: must be at least {hyperparameter.minimum:g}")
     return hyperparameter.cast(float(value))
 
 
@@ -68,6 +89,11 @@ def range_of(model: Model, hyperparameter: Hyperparameter, ranges: Ranges) -> Ra
         low, high = map(float, own[hyperparameter.name])
         given = hyperparameter.ranges.get("default")
         kind = given.distribution if given else "uniform"
+        least = hyperparameter.minimum
+        if least is not None and (math.ceil(low) if hyperparameter.type == "int" else low) < least:
+            raise UsageError(
+                f"ranges.{hyperparameter.name} = [{low:g}, {high:g}]: {model.path} takes {least:g} at least"
+            )
         if kind == "log-uniform" and low <= 0:
             raise UsageError(f"ranges.{hyperparameter.name} = [{low:g}, {high:g}]: log-uniform needs low > 0")
         return Range(low=low, high=high, distribution=kind)
@@ -84,8 +110,7 @@ def range_of(model: Model, hyperparameter: Hyperparameter, ranges: Ranges) -> Ra
 
 def own_ranges(model: Model, ranges: Ranges) -> dict[str, Sequence[float]]:
     """Bounds given in the design itself, by the model's own names."""
-    given = ranges if isinstance(ranges, Mapping) else {}
-    return {known(model, name).name: bounds for name, bounds in given.items()}
+    return by_own_name(model, "ranges", ranges if isinstance(ranges, Mapping) else {})
 
 
 def check_named(model: Model, ranges: Ranges) -> None:
@@ -104,18 +129,41 @@ def even(model: Model, hyperparameter: Hyperparameter, ranges: Ranges, levels: i
     """Distinct values at even steps of the range (of its logarithm for log-uniform), low to high."""
     span = range_of(model, hyperparameter, ranges)
     steps = [index / (levels - 1) if levels > 1 else 0.5 for index in range(levels)]
-    return list(dict.fromkeys(hyperparameter.cast(at(span, step)) for step in steps))
+    values = [hyperparameter.cast(at(span, step)) for step in steps]
+    if hyperparameter.type == "int":
+        low, high = whole_ends(model, hyperparameter, span)
+        values = [min(max(int(value), low), high) for value in values]
+    return list(dict.fromkeys(values))
+
+
+def whole_ends(model: Model, hyperparameter: Hyperparameter, span: Range) -> tuple[int, int]:
+    """The smallest and the largest whole number of a range.
+
+    Raises:
+        UsageError: there is none in it.
+    """
+    low, high = math.ceil(span.low), math.floor(span.high)
+    if low > high:
+        raise UsageError(
+            f"{model.path}: no whole number of {hyperparameter.name} is in [{span.low:g}, {span.high:g}]; "
+            "give it a wider range"
+        )
+    return low, high
 
 
 def draw(model: Model, hyperparameter: Hyperparameter, ranges: Ranges, seed: str) -> Value:
-    """One seeded value of the range; whole numbers with both ends as likely as any other."""
+    """One seeded value of the range; the ends of whole numbers are no rarer than what is between them."""
     return placed(model, hyperparameter, ranges, random.Random(seed).random())
 
 
 def placed(model: Model, hyperparameter: Hyperparameter, ranges: Ranges, share: float) -> Value:
     """The value at *share* (0 to below 1) of the range, as a draw would take it."""
     span = range_of(model, hyperparameter, ranges)
-    if hyperparameter.type == "int" and span.distribution == "uniform":
-        low, high = math.ceil(span.low), math.floor(span.high)
+    if hyperparameter.type != "int":
+        return hyperparameter.cast(at(span, share))
+    low, high = whole_ends(model, hyperparameter, span)
+    if span.distribution == "uniform":
         return low + min(int(share * (high - low + 1)), high - low)
-    return hyperparameter.cast(at(span, share))
+    # Each whole number has the logarithm's share of the half steps around it, the ends too.
+    first, last = math.log(low - 0.5), math.log(high + 0.5)
+    return min(max(round(math.exp(first + share * (last - first))), low), high)

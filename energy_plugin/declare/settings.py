@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from energy_plugin.declare.collect import Background, Declaration
-from energy_plugin.declare.design import Design, checked
+from energy_plugin.declare.design import Design
+from energy_plugin.declare.impossible import checked, is_number
 from energy_plugin.errors import EnergyError, FileError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from energy_plugin.declare.catalog import Catalog, Model
 
@@ -71,8 +72,8 @@ def read_settings(file: Path, catalog: Catalog) -> Settings:
         FileError: names the file, the key, the value and the mend.
     """
     try:
-        table = json.loads(file.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        table = json.loads(file.read_text("utf-8-sig"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # JSON, UTF-8, a field given twice
         raise FileError(file, "file", file.name, f"not valid JSON: {error}") from None
     if not isinstance(table, dict):
         raise FileError(file, "file", table, "must be an object: {...}")
@@ -83,13 +84,23 @@ def read_settings(file: Path, catalog: Catalog) -> Settings:
 def is_settings(file: Path) -> bool:
     """Whether a JSON file looks like one of the two forms, so that others are left alone."""
     try:
-        table = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        table = json.loads(file.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return True  # named on the command line and broken: read_settings says what is wrong
     if not isinstance(table, dict):
         return False
     # A field that is nearly one of theirs is a slip, which read_settings names.
     return any(difflib.get_close_matches(name, OWN_KEYS, n=1, cutoff=0.8) for name in table)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose fields are given once each: JSON would take the last one and say nothing."""
+    table = dict(pairs)
+    for name in table:
+        values = [value for other, value in pairs if other == name]
+        if len(values) > 1:
+            raise ValueError(f"{name} is given twice in one object, as {values[0]!r} and {values[1]!r}")
+    return table
 
 
 class _Reader:
@@ -99,13 +110,15 @@ class _Reader:
         self._file = file
         self._catalog = catalog
         self._table = table
-        self._name = str(table.get("experiment_name") or file.stem)
+        self._name = self._text("experiment_name", table.get("experiment_name") or file.stem)
 
     # --- the two forms ---
 
     def settings(self) -> Settings:
         table = self._table
         self._only("", table, TOP_KEYS)
+        self._mode("", table, "mutation")
+        self._runs("", table)
         found = {}
         for index, entry in enumerate(self._list("experiments", table), start=1):
             found[f"experiment_{index}"] = self._experiment(f"experiments[{index}]", entry)
@@ -135,16 +148,20 @@ class _Reader:
         table = self._table
         if not isinstance(table.get("use_deduplication", False), bool):
             self._wrong("use_deduplication", table["use_deduplication"], "must be true or false")
-        if not table.get("use_deduplication"):
-            return ()
         listed = table.get("historical_csvs", [])
         if not isinstance(listed, list):
             self._wrong("historical_csvs", listed, "must be a list of files")
-        paths = [self._file.parent / self._text("historical_csvs", name) for name in listed]
-        for path in paths:
-            if not path.is_file():
-                self._wrong("historical_csvs", str(path), "no such file")
-        return tuple(paths)
+        names = [self._text("historical_csvs", name) for name in listed]
+        return tuple(map(self._table_at, names)) if table.get("use_deduplication") else ()
+
+    def _table_at(self, name: str) -> Path:
+        """A table beside the settings file, or where pytest was started: there, as the study did."""
+        places = (self._file.parent, Path.cwd())
+        found = next((place / name for place in places if (place / name).is_file()), None)
+        if found is None:
+            told = " or ".join(dict.fromkeys(map(str, places)))
+            self._wrong("historical_csvs", name, f"no such file in {told}")
+        return found
 
     # --- one experiment ---
 
@@ -157,6 +174,9 @@ class _Reader:
                 if name in entry:
                     self._wrong(f"{key}.{name}", entry[name], 'only with "mode": "parallel"')
             return self._declared(key, entry, mode, self._runs(key, entry))
+        for name in ("mutate", "hyperparameters"):
+            if name in entry:
+                self._wrong(f"{key}.{name}", entry[name], "write it into foreground, the model it is of")
         front = self._object(f"{key}.foreground", entry.get("foreground"))
         self._only(f"{key}.foreground", front, FOREGROUND_KEYS)
         runs = self._runs(key, entry, f"{key}.foreground", front)
@@ -168,7 +188,7 @@ class _Reader:
     def _mode(self, key: str, entry: Mapping[str, Any], otherwise: Any) -> str:
         mode = entry.get("mode", otherwise)
         if mode not in MODES:
-            self._wrong(f"{key}.mode", mode, str(UnknownNameError("mode", str(mode), MODES)))
+            self._wrong(f"{key}.mode".lstrip("."), mode, str(UnknownNameError("mode", mode, MODES)))
         return str(mode)
 
     def _runs(self, key: str, entry: Mapping[str, Any], inner: str = "", front: Any = None) -> int:
@@ -185,6 +205,7 @@ class _Reader:
         values = self._values(f"{key}.hyperparameters", model, entry.get("hyperparameters", {}))
         if mode == "mutation":
             names = entry.get("mutate")
+            names = ["all"] if names == "all" else names
             if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
                 self._wrong(f"{key}.mutate", names, 'must be a list of hyperparameters, or ["all"]')
             design = Design(kind="joint", names=tuple(names), n=runs, base=values)
@@ -254,6 +275,9 @@ class _Reader:
 
     def _values(self, key: str, model: Model, given: Any) -> dict[str, Any]:
         values = self._object(key, given)
+        for name, value in values.items():
+            if not is_number(value):
+                self._wrong(f"{key}.{name}", value, "must be a number")
         self._try(key, values, lambda: checked(Design(kind="defaults", base=values)).passed(model))
         return values
 

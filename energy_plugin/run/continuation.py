@@ -135,7 +135,8 @@ class Continuation:
         if self.given_up:
             yield f"{self.given_up} cases failed for good before; they fail again without a run"
         if self._changed:
-            yield f"{self._changed} finished cases are run again: their sources or what they run on changed"
+            changed = "their row limit, passed values, sources or what they run on changed"
+            yield f"{self._changed} finished cases are run again: {changed}"
         if self.trail.damaged:
             yield f"{self.trail.damaged} damaged lines of its journal are passed over"
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energy_plugin.declare.order import block_of
 from energy_plugin.errors import DisturbedError, ExecutorError, GivenUpError
 from energy_plugin.record.files import write_json, write_missing, write_summary
 from energy_plugin.record.journal import Journal, records
@@ -68,6 +69,7 @@ class Session:
         self.options = options
         self.catalog = catalog
         self.plan = list(plan)
+        self._blocks = {id(case): block for case, block in zip(self.plan, block_of(plan), strict=True)}
         self._executor = executor
         self._weights = weights
         self._meters = guard_all(meters, clock)
@@ -254,8 +256,8 @@ class Session:
 
     def _refuse_disturbed(self, case: Case, key: str) -> None:
         """With ``--energy-strict``: run nothing whose numbers would hold others' energy."""
-        nvml = any(meter.name == "nvml" for meter in self.probed.living)
-        gpus = self.options.gpus if nvml else None
+        alive = [c.id.removeprefix("gpu:") for c in self.probed.channels if c.meter == "nvml" and c.alive]
+        gpus = alive or None
         if self.options.strict and (reasons := disturbances(self._executor, gpus, self._clock)):
             self._write("case-refused", case_id=case.id, case_key=key, reasons=reasons)
             raise DisturbedError(f"--energy-strict: {case.id} was not run: {'; '.join(reasons)}")
@@ -298,7 +300,8 @@ class Session:
 
     def _setting(self, case: Case, key: str, cooldown: Cooldown) -> Setting:
         """What an attempt must know beside its case."""
-        order = Order(block=case.replicate, index=self.cases_done, **order_of(self.options))
+        block = self._blocks.get(id(case), case.replicate)
+        order = Order(block=block, index=self.cases_done, **order_of(self.options))
         return Setting(
             session=self.folder.name,
             case_key=key,

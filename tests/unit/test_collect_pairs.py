@@ -11,7 +11,6 @@ import pytest
 
 from energy_plugin.declare.catalog import load_catalog
 from energy_plugin.declare.collect import (
-    ENDLESS_EPOCHS,
     Background,
     Declaration,
     Defaults,
@@ -20,6 +19,7 @@ from energy_plugin.declare.collect import (
 )
 from energy_plugin.declare.design import Design, defaults, one_at_a_time
 from energy_plugin.declare.designtoml import read_design_file
+from energy_plugin.declare.programs import ENDLESS_EPOCHS
 from energy_plugin.errors import EnergyError, FileError, UsageError
 
 if TYPE_CHECKING:
@@ -154,6 +154,9 @@ BLOCK = "[[experiments]]\nselect = 'mnist'\n"
         (BLOCK + "background = 'mnist'", "background = 'mnist': must be a table"),
         (BLOCK + "background = { model = 'mnist', loop = 'forever' }", "loop of a background"),
         (BLOCK + "background = { model = 'mnist', values = { epochs = 'x' } }", "must be numbers by name"),
+        ("[[experiments]]\npairs = { n = 2, sample = ['random'] }", "sample = ['random']: unknown sample"),
+        (BLOCK + "background = { model = 'mnist', loop = 3 }", "unknown loop of a background 3"),
+        (BLOCK + "design = { kind = 'explicit', runs = 3 }", "runs = 3: must be a list of tables"),
         (BLOCK + "alone = 'yes'", "alone = 'yes': must be true or false"),
         (BLOCK + "design = { kind = 'explicit' }", "needs at least one table"),
         (BLOCK + "design = { kind = 'explicit', runs = [{ epochs = 'x' }] }", "runs[1].epochs = 'x'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from typing import Any
 
@@ -116,6 +117,82 @@ def test_explicit_runs_are_taken_as_given_by_name_or_role() -> None:
     assert design.treatments(MNIST, 0) == [{"epochs": 3}, {"epochs": 3, "learning_rate": 0.5}]
 
 
+def test_whole_numbers_of_a_log_range_have_ends_as_likely_as_their_neighbours() -> None:
+    design = joint("epochs", n=1, ranges="concurrency")  # 7 to 21 around 14
+    seen = Counter(design.treatments(MNIST, seed)[0]["epochs"] for seed in range(4000))
+    total = math.log(21.5 / 6.5) - math.log(14.5 / 13.5)
+    for value in set(range(7, 22)) - {14}:
+        expected = 4000 * math.log((value + 0.5) / (value - 0.5)) / total
+        assert abs(seen[value] - expected) < 5 * math.sqrt(expected), (value, seen[value], expected)
+    assert set(seen) == set(range(7, 22)) - {14}
+
+
+@given(low=st.floats(1, 40), width=st.floats(0.01, 9), levels=st.integers(1, 12), seed=st.integers(0, 999))
+def test_whole_numbers_stay_inside_of_ends_that_are_none(
+    low: float, width: float, levels: int, seed: int
+) -> None:
+    high = low + width
+    designs = [one_at_a_time("epochs", default=False, ranges={"epochs": [low, high]}, levels=levels)]
+    designs += [joint("epochs", n=3, ranges={"epochs": [low, high]})]
+    for design in designs:
+        if math.ceil(low) > math.floor(high):
+            with pytest.raises(UsageError, match="no whole number of epochs is in"):
+                design.treatments(MNIST, seed)
+        else:
+            assert all(low <= float(one["epochs"]) <= high for one in design.treatments(MNIST, seed))
+
+
+def test_a_range_with_too_few_values_is_told_and_gives_what_it_has() -> None:
+    told: list[str] = []
+    assert len(joint("epochs", n=50).treatments(MNIST, 0, told.append)) == 10
+    assert len(one_at_a_time("epochs", n=50, default=False).treatments(MNIST, 0, told.append)) == 10
+    assert len(hypercube_design("epochs", n=50).treatments(MNIST, 0, told.append)) == 10
+    assert len(factorial_design("epochs", levels=50).treatments(MNIST, 0, told.append)) == 11
+    assert told == [
+        "examples/mnist: only 10 treatments beside the base for n = 50 (epochs)",
+        "examples/mnist: epochs has only 10 values beside its base for n = 50",
+        "examples/mnist: only 10 treatments beside the base for n = 50 (epochs)",
+        "examples/mnist: epochs has only 11 whole numbers for 50 levels",
+    ]
+    told.clear()
+    assert len(joint(n=2500).treatments(MNIST, 0, told.append)) == 2500
+    assert not told
+
+
+def test_own_levels_of_one_go_with_draws_of_the_others() -> None:
+    design = one_at_a_time("epochs", "learning_rate", values={"epochs": [1, 2]}, n=3, default=False)
+    made = design.treatments(MNIST, 0)
+    assert [one["epochs"] for one in made if "epochs" in one] == [1, 2]
+    assert len([one for one in made if "learning_rate" in one]) == 3
+
+
+def test_a_hyperparameter_named_twice_is_one_factor() -> None:
+    bug = CATALOG.model("bug-localization-by-dnn-and-rvsm/default")
+    once = orthogonal_design("epochs", "alpha", levels=2).treatments(bug, 0)
+    assert orthogonal_design("epochs", "max_iter", "alpha", levels=2).treatments(bug, 0) == once
+    with pytest.raises(
+        UsageError, match=r"values.max_iter = \[2\]: .* calls that max_iter, which"
+    ):
+        factorial_design(values={"epochs": [1], "max_iter": [2]}).treatments(bug, 0)
+
+
+def test_what_only_repeats_the_base_is_the_base() -> None:
+    grid = factorial_design(values={"epochs": [7, 14], "batch_size": [16, 32]}, default=True)
+    made = grid.treatments(MNIST, 0)
+    assert made[0] == {}
+    assert {"epochs": 14, "batch_size": 32} not in made
+    assert len(made) == 4
+    assert explicit({"epochs": 14}, {"epochs": 3}, default=True).treatments(MNIST, 0) == [{}, {"epochs": 3}]
+    own = explicit({"epochs": 14}, {"epochs": 3}, default=True, base={"epochs": 3})
+    assert own.treatments(MNIST, 0) == [{}, {"epochs": 14}]
+
+
+def test_replicates_of_the_base_run_the_base() -> None:
+    design = joint("epochs", n=2, base_replicates=4)
+    cases = expand(Declaration(select=("mnist",), design=design), CATALOG, NONE)
+    assert Counter(case.programs[0].label for case in cases)["default"] == 4
+
+
 def test_default_can_be_replicated_more_than_the_treatments() -> None:
     design = one_at_a_time("epochs", levels=2, base_replicates=5)
     cases = expand(Declaration(select=("mnist",), design=design, replicates=2), CATALOG, NONE)
@@ -135,12 +212,20 @@ def test_default_can_be_replicated_more_than_the_treatments() -> None:
         (lambda: explicit({"epochs": 1.5}), "must be a whole number"),
         (lambda: explicit({"epoch": 1}), "Did you mean 'epochs'"),
         (lambda: factorial_design(values={"epochs": []}), "must be a list of numbers"),
+        (lambda: explicit({"epochs": 0}), "epochs = 0: must be at least 1"),
+        (lambda: explicit({"batch_size": -16}), "batch_size = -16: must be at least 1"),
+        (lambda: joint("epochs", n=2, ranges={"epochs": [-4, 4]}), "takes 1 at least"),
+        (lambda: joint("epochs", n=2, base_replicates=3, default=False), "the base is not run at all"),
+        (lambda: joint("epochs", n=2, ranges={"batch_size": [1, 2]}), "batch_size is not changed by this"),
+        (lambda: factorial_design("epochs", values={"batch_size": [1, 2]}), "add it to names"),
+        (lambda: explicit({"epochs": 3}, ranges="concurrency"), "ranges = 'concurrency': a design of kind"),
+        (lambda: explicit({"learning_rate": 10**400}), "must be a number"),
         (lambda: Design(kind="joint", values={"epochs": [1]}), ""),
     ],
 )
 def test_design_that_cannot_be_is_refused_with_its_reason(wrong: Any, message: str) -> None:
     if not message:
-        from energy_plugin.declare.design import checked
+        from energy_plugin.declare.impossible import checked
 
         with pytest.raises(UsageError, match="kind joint takes n"):
             checked(wrong())

@@ -143,6 +143,36 @@ def test_history_is_read_only_where_deduplication_is_on(tmp_path: Path) -> None:
     assert read(tmp_path, {**table, "use_deduplication": True}).earlier == (tmp_path / "old.csv",)
 
 
+def test_history_is_looked_for_beside_the_file_and_where_pytest_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study's files are in settings/ and name their tables from the folder above."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "results" / "old.csv").write_text("repository,model\n")
+    monkeypatch.chdir(tmp_path)
+    table = {**MUTATION, "historical_csvs": ["results/old.csv"], "use_deduplication": True}
+    assert read(tmp_path / "settings", table).earlier == (tmp_path / "results" / "old.csv",)
+    with pytest.raises(FileError, match=r"no such file in .*settings or"):
+        read(tmp_path / "settings", {**table, "historical_csvs": ["old.csv"]})
+
+
+def test_all_may_stand_alone(tmp_path: Path) -> None:
+    listed, alone = (
+        cases_of(read(tmp_path, changed("experiments.0.mutate", value))) for value in (["all"], "all")
+    )
+    assert [case.id for case in alone] == [case.id for case in listed]
+
+
+def test_a_field_given_twice_is_refused_where_json_would_take_the_last(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"experiments": [], "runs_per_config": 1, "runs_per_config": 3}')
+    with pytest.raises(FileError, match="runs_per_config is given twice in one object, as 1 and 3"):
+        read_settings(file, CATALOG)
+    file.write_text(json.dumps(MUTATION), encoding="utf-8-sig")
+    assert read_settings(file, CATALOG).declarations
+
+
 def changed(path: str, value: object, base: dict[str, Any] = MUTATION) -> Any:
     """A copy of *base* with one key, ``a.0.b``, set."""
     table = json.loads(json.dumps(base))
@@ -176,6 +206,11 @@ def changed(path: str, value: object, base: dict[str, Any] = MUTATION) -> Any:
         (changed("experiments.0.mode", "mutations"), "Did you mean 'mutation'"),
         (changed("runs_per_config", 0), "runs_per_config = 0: must be a whole number of at least 1"),
         (changed("experiments.0.runs_per_config", "2"), "experiments[1].runs_per_config = '2'"),
+        (changed("experiment_name", 3), "experiment_name = 3: must be a text"),
+        (changed("mode", "mutaton"), "mode = 'mutaton': unknown mode 'mutaton'. Did you mean 'mutation'"),
+        (changed("experiments.0.mutate", ["all"], PARALLEL), "mutate = ['all']: write it into foreground"),
+        (changed("experiments.0.hyperparameters", {"epochs": None}), "hyperparameters.epochs = None: must"),
+        (changed("historical_csvs", "old.csv"), "historical_csvs = 'old.csv': must be a list of files"),
         (changed("experiments", []), "experiments = []: must be a list with at least one entry"),
         (changed("experiments.0.background", {}), 'only with "mode": "parallel"'),
         (changed("experiments.0.foreground", {}, PARALLEL), "foreground.repo = None"),
