@@ -334,7 +334,7 @@ def _concluded(found: list[LearnedEffect], econml: Any, reason: str, text: Text)
     else:
         agree = sum(effect.agrees is True for effect in learned)
         q = regression.benjamini_hochberg([effect.differ for effect in learned])
-        differ = sum(value is not None and value < 0.05 for value in q)
+        differ = sum(map(regression.significant, q))
         rows = sum({effect.repository: effect.n for effect in learned}.values())
         counts = {"effects": len(learned), "of": len(found), "agree": agree, "n": rows}
         words.append(("answer" if len(learned) < len(found) else "answer_all", dict(counts)))

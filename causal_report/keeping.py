@@ -8,7 +8,7 @@ from causal_report import number
 from causal_report.effects import widest
 from causal_report.findings.keeping import Change, Keeping
 from causal_report.findings.sentence import Sentence
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def _change(without: Effect, with_them: Effect) -> Change:
 
 def _clear(effect: Effect) -> int:
     """The sign of an effect that survives the correction, else 0."""
-    if effect.q is None or effect.q >= SIGNIFICANT or effect.plain is None:
+    if not significant(effect.q) or effect.plain is None:
         return 0
     return 1 if effect.plain > 0 else -1
 

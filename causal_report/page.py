@@ -26,6 +26,7 @@ from causal_report.figures import (
     strips,
 )
 from causal_report.modes import rules
+from causal_report.regression import significant
 from causal_report.text import Text, templates
 from causal_report.verdict import ESTIMATORS, PARTS
 
@@ -68,6 +69,7 @@ def environment(language: str) -> Environment:
     made.globals |= {
         "t": text,
         "heads": text.heads,
+        "significant": significant,
         "fmt": number,
         "style": (templates() / "style.css").read_text(encoding="utf-8"),
         "script": (templates() / "table.js").read_text(encoding="utf-8"),

@@ -202,6 +202,11 @@ def ols(y: Vector, wanted: Mapping[str, Vector], controls: Mapping[str, Vector])
     return design(wanted, controls, absorption.none(len(y))).fit(y)
 
 
+def significant(value: float | None) -> bool:
+    """Whether a p or q is known and below the level; 0 is, where many rows leave too little for a float."""
+    return value is not None and value < SIGNIFICANT
+
+
 def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     """q-values over the family of all p that are not None (Benjamini and Hochberg 1995)."""
     known = [index for index, value in enumerate(p) if value is not None]

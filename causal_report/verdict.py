@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from causal_report import number
 from causal_report.effects import POOLED, apart, widest
 from causal_report.findings import Sentence, Verdict
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 from causal_report.table import OFF
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def _main_effects(
     mine = [e for e in effects if e.outcome == outcome and e.p is not None]
     chosen = [e for e in widest(mine) if not (by_mode and e.factor == LOAD)]
     chosen.sort(key=lambda e: -abs(e.plain or 0.0))
-    found = [e for e in chosen if _significant(e)]
+    found = [e for e in chosen if significant(e.q)]
     for effect in found[:MOST_SAID]:
         yield _said(say, effect, _effect_key(effect), _where(effect, several))
     if len(found) > MOST_SAID:
         yield say("more", n=len(found) - MOST_SAID)
-    rest = [e for e in chosen if not _significant(e)]
+    rest = [e for e in chosen if not significant(e.q)]
     small = [e for e in rest if _within(e, NEGLIGIBLE_PCT)]
     if small:
         bound = max(max(abs(e.plain_lo or 0.0), abs(e.plain_hi or 0.0)) for e in small)
@@ -109,7 +109,7 @@ def _main_effects(
         yield say("no_effects")
     elif len({e.scope for e in mine}) > 1:
         yield from _models_apart(
-            say, mine, [e for e in widest(mine) if e.scope == POOLED and _significant(e)]
+            say, mine, [e for e in widest(mine) if e.scope == POOLED and significant(e.q)]
         )
 
 
@@ -150,10 +150,6 @@ def _interval(effect: Effect) -> str:
 def _where(effect: Effect, several: bool) -> str:
     """The model in brackets, where several were run and this is about one."""
     return f" ({effect.scope})" if several and effect.scope != POOLED else ""
-
-
-def _significant(effect: Effect) -> bool:
-    return effect.q is not None and effect.q < SIGNIFICANT
 
 
 def _effect_key(effect: Effect) -> str:
@@ -241,7 +237,7 @@ def _evidence(say: Say, effects: Sequence[Effect], groups: Mapping[str, Group]) 
     used = max((e.n for e in effects), default=0)
     if any(e.exploratory for e in effects):
         yield say("exploratory", n=used)
-    thin = [e for e in effects if _significant(e) and (e.top2 or 0.0) > CONCENTRATED]
+    thin = [e for e in effects if significant(e.q) and (e.top2 or 0.0) > CONCENTRATED]
     if thin:
         several = len({effect.scope for effect in effects}) > 1
         yield say("two_rows", factors=_names(thin, several))

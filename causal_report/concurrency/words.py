@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from causal_report import number
 from causal_report.findings.sentence import Sentence
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from causal_report.findings.concurrency import Concurrency, ConcurrentPair, PairEstimate
     from causal_report.text import Text
 
-CLEAR = 0.05
 COSTS = {"duration", "energy"}
 
 
@@ -117,7 +117,7 @@ def _sensitive(found: Concurrency, say: _Say) -> None:
     tested = [one for one in found.sensitivities if one.change.p is not None and one.outcome not in COSTS]
     if not tested:
         return
-    changed = [one for one in tested if one.change.q is not None and one.change.q < CLEAR]
+    changed = [one for one in tested if significant(one.change.q)]
     widest = max(max(abs(one.change.lo or 0.0), abs(one.change.hi or 0.0)) for one in tested)
     if not changed:
         say("sensitivity_none", n=len(tested), bound=number.significant(widest, 2))
@@ -144,7 +144,7 @@ def _interfering(found: Concurrency, say: _Say) -> None:
     known = [one for pair in found.pairs for one in pair.interference if one.signed.lo is not None]
     if not known:
         return
-    moved = [one for one in known if one.signed.q is not None and one.signed.q < CLEAR]
+    moved = [one for one in known if significant(one.signed.q)]
     widest = max(max(abs(one.signed.lo or 0.0), abs(one.signed.hi or 0.0)) for one in known)
     if not moved:
         say("interference_none", n=len(known), bound=number.percent(100 * widest, 2, sign=False))

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from causal_report import regression
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def apart(effects: Iterable[Effect]) -> tuple[Effect, Effect] | None:
 
     df = variance**2 / (low**4 / (least.df or 1) + high**4 / (most.df or 1))
     p = float(studentized_range.sf(difference / math.sqrt(variance / 2), len(known), df))
-    return (least, most) if p < SIGNIFICANT else None
+    return (least, most) if significant(p) else None
 
 
 def _error(effect: Effect) -> float | None:

@@ -11,7 +11,7 @@ from causal_report.effects import sheet as sheets
 from causal_report.effects.setup import setups
 from causal_report.effects.total import alike, slope_of
 from causal_report.findings.effects import LeaveOneOut
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ def influence(
     """
     sheet = sheets.of(frame, factors)
     doses = [factor for factor in factors if factor.name in sheet.doses]
-    clear = {(e.outcome, e.scope, e.factor) for e in found if e.q is not None and e.q < SIGNIFICANT}
+    clear = {(e.outcome, e.scope, e.factor) for e in found if significant(e.q)}
     answers: dict[int, list[LeaveOneOut]] = {at: [] for at in range(len(outcomes))}
     for together in alike(frame, outcomes):
         known = ~np.isnan(next(iter(together.values()))[1])
@@ -108,7 +108,7 @@ def _answers(
 
 
 def _survive(whole: float, slopes: Sequence[Slope]) -> bool:
-    return all(slope.p < SIGNIFICANT and slope.estimate * whole > 0 for slope in slopes)
+    return all(significant(slope.p) and slope.estimate * whole > 0 for slope in slopes)
 
 
 def _all_but(n: int, row: int) -> NDArray[np.bool_]:

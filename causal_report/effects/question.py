@@ -17,7 +17,7 @@ from causal_report.effects.sheet import POOLED
 from causal_report.effects.total import estimate, in_plain, widest
 from causal_report.findings.effects import DesignFacts, Question1
 from causal_report.findings.sentence import Sentence
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 from causal_report.table import OFF, Table
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _one_at_a_time(sheet: Sheet, rows: sheets.Codes, factors: Sequence[Column]) 
 def _answer(
     say: Say, label: str, effects: Sequence[Effect], parts: Sequence[Decomposition]
 ) -> Iterator[Sentence]:
-    clear = [e for e in widest([e for e in effects if e.p is not None]) if _clear(e.q)]
+    clear = [e for e in widest([e for e in effects if e.p is not None]) if significant(e.q)]
     clear.sort(key=lambda e: (e.exploratory, e.factor == "design_background", -abs(e.plain or 0.0)))
     firm = [e for e in clear if not e.exploratory]
     if not clear:
@@ -170,11 +170,6 @@ def _answer(
             )
 
 
-def _clear(q: float | None) -> bool:
-    """A q of nought is the clearest there is: with many rows p is too small for a float."""
-    return q is not None and q < SIGNIFICANT
-
-
 def _plainly(part: Decomposition, name: str) -> str:
     slope = getattr(part, name)
     change, lo, hi = (in_plain(part.scale, part.step, v) for v in (slope.estimate, slope.lo, slope.hi))
@@ -183,7 +178,7 @@ def _plainly(part: Decomposition, name: str) -> str:
 
 def _priced(say: Say, effects: Sequence[RawEffect], outcome: str) -> Iterator[Sentence]:
     """The price of one more unit of the factor that is clear in most models."""
-    clear = [e for e in effects if e.outcome == outcome and e.slope and _clear(e.slope.q)]
+    clear = [e for e in effects if e.outcome == outcome and e.slope and significant(e.slope.q)]
     names = [e.factor for e in clear if e.factor != "design_background" and not e.factor.endswith(OFF)]
     if not names:
         return
@@ -205,7 +200,7 @@ def _priced(say: Say, effects: Sequence[RawEffect], outcome: str) -> Iterator[Se
 
 def _crossed(say: Say, found: Sequence[FactorInteraction]) -> Iterator[Sentence]:
     tested = [item for item in found if item.slope]
-    clear = [item for item in tested if item.slope and _clear(item.slope.q)]
+    clear = [item for item in tested if item.slope and significant(item.slope.q)]
     for item in clear[:MOST_SAID]:
         assert item.slope is not None
         yield say(

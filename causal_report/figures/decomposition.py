@@ -12,6 +12,7 @@ from causal_report.effects.total import in_plain
 from causal_report.figures.labels import MARGIN, fitted, named, room
 from causal_report.figures.rows import Plot, grouped, stacked
 from causal_report.figures.scale import Scale, padded
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ def decomposition(parts: Sequence[Decomposition]) -> Decomposed | None:
 
 
 def _clear(part: Decomposition) -> bool:
-    return bool(part.energy and part.energy.q is not None and part.energy.q < 0.05)
+    return part.energy is not None and significant(part.energy.q)
 
 
 def _step(part: Decomposition) -> str:

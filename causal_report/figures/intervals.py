@@ -10,6 +10,7 @@ from causal_report.effects import widest
 from causal_report.figures.labels import MARGIN, fitted, named, room
 from causal_report.figures.rows import Interval, Plot, ends, grouped, stacked
 from causal_report.figures.scale import Scale, padded
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ def _line(effect: Effect, label: str, scale: Scale, y: float) -> Interval:
         **ends(scale, estimate, lo, hi),
         y=y,
         label=label,
-        clear=effect.q is not None and effect.q < 0.05,
+        clear=significant(effect.q),
         words=f"{effect.factor_label} on {effect.outcome_label} ({effect.scope}): "
         f"{estimate:.2f}, 95 % interval {lo:.2f} to {hi:.2f}",
     )

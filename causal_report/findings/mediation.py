@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from causal_report.regression import significant
+
 if TYPE_CHECKING:
     from causal_report.findings.sentence import Sentence
 
@@ -104,7 +106,7 @@ class MediationPath:
     @property
     def clear(self) -> bool:
         """Whether the interval leaves nought out and the path survives the correction for many."""
-        return self.kind != "none" and self.q is not None and self.q < 0.05
+        return self.kind != "none" and significant(self.q)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +150,9 @@ class ModeDifference:
     @property
     def clear(self) -> bool:
         """Whether the interval leaves nought out and the difference survives the correction."""
-        if self.lo is None or self.hi is None or self.q is None:
+        if self.lo is None or self.hi is None:
             return False
-        return self.q < 0.05 and (self.lo > 0 or self.hi < 0)
+        return significant(self.q) and (self.lo > 0 or self.hi < 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

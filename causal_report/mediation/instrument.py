@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +40,9 @@ def judge(path: Path, others: Mapping[str, Slope]) -> Instrument:
     f = (path.a.estimate / path.a.se) ** 2 if path.a.se else None
     if f is None or f < STRONG_F:
         return Instrument(answer="weak", f=f)
-    ways = tuple(label for label, slope in others.items() if slope.p is not None and slope.p < SIGNIFICANT)
+    ways = tuple(label for label, slope in others.items() if significant(slope.p))
     if ways:
         return Instrument(answer="another-way", f=f, ways=ways)
-    if path.direct.p is not None and path.direct.p < SIGNIFICANT:
+    if significant(path.direct.p):
         return Instrument(answer="contradicted", f=f)
     return Instrument(answer="unproven", f=f)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from causal_report import number
 from causal_report.mediation import instrument, intervals, sensitivity
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ def judged(path: MediationPath, text: Text) -> MediationPath:
     found = _outside(path.lo, path.hi)
     same = direct * indirect > 0
     kind = path.kind
-    if found and (path.direct_p is None or path.direct_p >= SIGNIFICANT):
+    if found and not significant(path.direct_p):
         kind = "indirect-only"
     elif found:
         kind = "complementary" if same else "inconsistent"
@@ -35,7 +35,7 @@ def judged(path: MediationPath, text: Text) -> MediationPath:
     if path.bca_lo is None:
         return path
     votes = {
-        "Sobel": path.sobel_p is not None and path.sobel_p < SIGNIFICANT,
+        "Sobel": significant(path.sobel_p),
         text("mediation.percentile"): found,
         "BCa": _outside(path.bca_lo, path.bca_hi),
     }

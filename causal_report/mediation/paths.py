@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from causal_report import outcomes
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -156,4 +156,4 @@ def _discovered(graph: Graph, known: Mapping[str, Column]) -> Iterator[Names]:
 def supported(edge: Edge) -> bool:
     """An engine gives the edge at least one half, and least squares finds it after correction."""
     seen = max(edge.exact, edge.dibs or 0.0) >= PRESENT
-    return seen and edge.q is not None and edge.q < SIGNIFICANT
+    return seen and significant(edge.q)

@@ -14,7 +14,7 @@ from causal_report.effects.setup import setups
 from causal_report.effects.sheet import POOLED
 from causal_report.effects.total import SCALES, in_plain, slope_of, step
 from causal_report.findings.tradeoff import Exchange, FactorVerdict, MarginTest
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 from causal_report.table import vector
 from causal_report.tradeoff import metric as metrics
 
@@ -211,9 +211,9 @@ def _judged(found: Sequence[FactorVerdict], better: dict[str, str]) -> tuple[Fac
 
 def _state(test: MarginTest, q: float | None) -> State:
     """Within the margin first: an effect can be certain and still next to nothing."""
-    if test.p_bound < SIGNIFICANT:
+    if significant(test.p_bound):
         return "bounded"
-    if q is not None and q < SIGNIFICANT:
+    if significant(q):
         return "up" if test.change > 0 else "down"
     return "open"
 
