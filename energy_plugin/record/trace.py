@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Status = Literal["measured", "partial", "estimated", "unavailable"]
 Kind = Literal["direct", "model"]
 Form = Literal["counter", "window", "power"]
+SCOPE = "scope "
+"""Begins the part of a channel's detail that says of what else its joules are: each reading repeats it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,8 @@ def integrate(trace: Trace, window: Window, idle: Idle | None) -> Reading:
         answer = power.summed(trace, counter_of(trace), window, idle)
     else:
         answer = _from_counter(trace, counter_of(trace), window, idle)
+    scopes = [part for part in trace.channel.detail.split("; ") if part.startswith(SCOPE)]
+    answer = answer._replace(detail="; ".join(filter(None, (answer.detail, *scopes))))
     return Reading(
         meter=trace.meter,
         channel=trace.channel.id,

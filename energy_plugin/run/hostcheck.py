@@ -38,7 +38,7 @@ def disturbances(executor: object, gpus: Sequence[str] | None, clock: Clock) -> 
 
     Args:
         executor: of the run.
-        gpus: UUIDs of the GPUs that count, all when empty; None where there is no GPU to ask.
+        gpus: UUIDs of the GPUs that count; None where there is no GPU to ask.
         clock: waits.
     """
     found = [f"container {name} is running" for name in other_containers(executor) or ()]

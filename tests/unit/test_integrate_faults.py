@@ -219,6 +219,12 @@ def test_a_power_gauge_that_is_dead_checks_nothing_and_this_is_said() -> None:
     assert "nothing checks the counter" in reading.detail
 
 
+def test_a_reading_of_more_than_was_asked_for_says_so() -> None:
+    shared = replace(GPU, detail="H200; power limit 700 W; scope whole-gpu: MIG is on")
+    assert integrate(counter(TICKS, shared), window(1.0, 4.0), None).detail == "scope whole-gpu: MIG is on"
+    assert integrate(counter(TICKS), window(1.0, 4.0), None).detail == ""
+
+
 def test_what_keeps_the_edge_after_the_end_from_being_seen_is_the_reason() -> None:
     lost = (Fault(round(4.02 * S), "gpu-lost", "GPU is lost"),)
     reading = integrate(counter([s for s in TICKS if s.t_ns < 4.0 * S], faults=lost), window(1.0, 4.0), None)
