@@ -34,7 +34,7 @@ class DesignFile(pytest.Module):
         try:
             declarations = self._declarations()
         except EnergyError as error:
-            self.config.stash[STATE].selection.refusal = str(error)
+            self.config.stash[STATE].selection.refusals.append(str(error))
             return module
         for name, declaration in declarations.items():
             setattr(module, f"test_{name}", _test(declaration))

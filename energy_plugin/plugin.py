@@ -74,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         try:
             state.selection.parametrize(metafunc, marks)
         except EnergyError as error:
-            state.selection.refusal = f"{metafunc.definition.nodeid}: {error}"
+            state.selection.refusals.append(f"{metafunc.definition.nodeid}: {error}")
             metafunc.parametrize("case", [])
 
 

@@ -30,14 +30,14 @@ class Selection:
 
     Attributes:
         options: those of the invocation; a settings file may add to them while tests are collected.
-        refusal: what is wrong with a declaration; raised as a usage error after collection.
+        refusals: what is wrong with declarations; raised as a usage error after collection.
         planned: how many cases there were before those that ran earlier were left out.
     """
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
         self.options = options
-        self.refusal = ""
+        self.refusals: list[str] = []
         self.planned = 0
         self._shared = 0
         self._before: Counter[str] = Counter()
@@ -126,9 +126,9 @@ class Selection:
         Raises:
             UsageError: a declaration is wrong, or an earlier table cannot be read.
         """
-        if self.refusal:
+        if self.refusals:
             # Not raised where it was found: pytest would print it as a collection traceback.
-            raise pytest.UsageError(self.refusal)
+            raise pytest.UsageError(*self.refusals)
         self._drop_empty(items)
         self._share(items)
         try:

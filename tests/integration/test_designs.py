@@ -269,3 +269,24 @@ def test_what_the_catalogue_refuses_names_the_file_and_the_block(project: Projec
     assert "ERROR: wrong.toml::test_first: unknown hyperparameter of tiny/good 'epoch'" in result.stderr
     assert "Did you mean 'epochs'?" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_every_wrong_file_is_named_at_once(project: Project) -> None:
+    (project.folder / "empty.toml").write_text("")
+    (project.folder / "wrong.toml").write_text(DESIGN.replace("epochs = 3", "epochs = 0"))
+    done = project.run("empty.toml", "wrong.toml")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert lines_with(done.stderr, "empty.toml: experiments = None: write at least one [[experiments]] block")
+    assert lines_with(done.stderr, "wrong.toml::test_one: epochs = 0: must be at least 1")
+
+
+def test_bases_share_the_blocks_of_the_treatments_and_a_short_range_is_told(project: Project) -> None:
+    design = "{ kind = 'joint', names = ['epochs'], n = 30, base_replicates = 5 }"
+    (project.folder / "short.toml").write_text(
+        f"replicates = 2\n[[experiments]]\nselect = 'tiny/good'\ndesign = {design}\n"
+    )
+    done = project.run("short.toml")
+    assert lines_with(done.stdout, "tiny/good: only 3 treatments beside the base for n = 30 (epochs)")
+    found = [(r.order.block, r.case.programs[0].label) for r in records(project.session)]
+    assert [block for block, _ in found] == [1] * 6 + [2] * 5
+    assert [label for block, label in found if block == 2].count("default") == 2
