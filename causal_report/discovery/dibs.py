@@ -12,7 +12,7 @@ annealing; the share of particles with a hard edge ranks worse. jax is imported 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from causal_report.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -111,6 +111,23 @@ def discover(
             "alpha_end": ALPHA_END,
             "beta_end": BETA_END,
         },
+        warnings=_warnings(cyclic, spread),
+    )
+
+
+def pooled(found: Sequence[Particles]) -> Particles:
+    """Several tables' answers as one: the mean over them; ``seed_sd`` is then the spread between them."""
+    edges = np.array([one.edge_probability for one in found])
+    spread = edges.std(axis=0)
+    cyclic = float(np.mean([one.cyclic for one in found]))
+    return replace(
+        found[0],
+        edge_probability=edges.mean(axis=0),
+        share=np.mean([one.share for one in found], axis=0),
+        seed_sd=spread,
+        cyclic=cyclic,
+        weight=min(one.weight for one in found),
+        settings={**found[0].settings, "fillings": len(found)},
         warnings=_warnings(cyclic, spread),
     )
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report import regression
+from causal_report import imputation, regression
 from causal_report.discovery import classic, exact
 from causal_report.errors import EngineError
 from causal_report.findings.discovery import Edge, EngineRun, Graph, Node
 from causal_report.regression import SIGNIFICANT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Literal
 
     from numpy.typing import NDArray
@@ -119,7 +119,8 @@ def _graph(prepared: Prepared, reason: str, edges: tuple[Edge, ...], runs: tuple
 
 
 def _exact(prepared: Prepared) -> tuple[Matrix, EngineRun]:
-    found = exact.edge_probabilities(prepared.x, prepared.allowed, prepared.n_effective)
+    each = [exact.edge_probabilities(x, prepared.allowed, prepared.n_effective) for x in prepared.matrices]
+    found = np.asarray(np.mean(each, axis=0))
     settings = {
         "most_parents": exact.MOST_PARENTS,
         "score": "g-prior, g = n",
@@ -133,13 +134,25 @@ def _dibs(prepared: Prepared, engine: str, seed: int, name: str) -> tuple[Partic
     refusal = asked if engine != "dibs" else dibs_refusal(prepared)
     if refusal:
         return None, EngineRun(name="dibs", ran=False, reason=refusal)
-    from causal_report.discovery import dibs
-
     try:
-        found = dibs.discover(prepared.x, prepared.allowed, seed=seed, name=name)
+        found = _sampled(prepared, seed, name)
     except EngineError as error:
         return None, EngineRun(name="dibs", ran=False, reason=str(error))
     return found, EngineRun(name="dibs", ran=True, settings=found.settings, warnings=found.warnings)
+
+
+def _sampled(prepared: Prepared, seed: int, name: str) -> Particles:
+    """DiBS with several seeds; with one for each filling where holes were filled."""
+    from causal_report.discovery import dibs
+
+    if not prepared.fillings:
+        return dibs.discover(prepared.x, prepared.allowed, seed=seed, name=name)
+    return dibs.pooled(
+        [
+            dibs.discover(x, prepared.allowed, seed=seed, name=f"{name}#{number}", seeds=1)
+            for number, x in enumerate(prepared.fillings)
+        ]
+    )
 
 
 def _classic(prepared: Prepared, engine: str) -> tuple[Matrix | None, tuple[EngineRun, ...]]:
@@ -147,10 +160,11 @@ def _classic(prepared: Prepared, engine: str) -> tuple[Matrix | None, tuple[Engi
     if engine not in classic.NAMES:
         return None, ()
     try:
-        found = classic.discover(engine, prepared.x, prepared.allowed)
+        each = [classic.discover(engine, x, prepared.allowed) for x in prepared.matrices]
     except EngineError as error:
         return None, (EngineRun(name=engine, ran=False, reason=str(error)),)
-    return found, (EngineRun(name=engine, ran=True, settings={"library": "causal-learn"}),)
+    run = EngineRun(name=engine, ran=True, settings={"library": "causal-learn"})
+    return np.asarray(np.mean(each, axis=0)), (run,)
 
 
 def _ols(prepared: Prepared) -> tuple[dict[Pair, regression.Coefficient], dict[int, float]]:
@@ -164,11 +178,20 @@ def _ols(prepared: Prepared) -> tuple[dict[Pair, regression.Coefficient], dict[i
         parents = np.flatnonzero(prepared.allowed[:, j])
         if not len(parents):
             continue
-        wanted = {str(i): prepared.x[:, i] for i in parents}
-        fit = regression.ols(prepared.x[:, j], wanted, controls)
-        found |= {(int(name), j): coefficient for name, coefficient in fit.coefficients.items()}
-        r2[j] = fit.r2
+        fits = [
+            regression.ols(x[:, j], {str(i): x[:, i] for i in parents}, controls) for x in prepared.matrices
+        ]
+        found |= {(int(i), j): slope for i in parents if (slope := _slope(fits, str(i)))}
+        r2[j] = float(np.mean([fit.r2 for fit in fits]))
     return found, r2
+
+
+def _slope(fits: Sequence[regression.Fit], name: str) -> regression.Coefficient | None:
+    """Of one fit, or of all fillings together; None where one of them cannot tell it."""
+    slopes = [fit.coefficients[name] for fit in fits if name in fit.coefficients]
+    if len(slopes) < len(fits):
+        return None
+    return slopes[0] if len(fits) == 1 else imputation.pooled(slopes, fits[0].df)
 
 
 def _edges(

@@ -44,8 +44,9 @@ class _Task:
     def look(self, prepared: Prepared, rows: str, engine: str | None = None) -> Evidence:
         return look(prepared, engine=engine or self.engine, seed=self.seed, name=f"{self.repository}/{rows}")
 
-    def prepare(self, frame: pd.DataFrame, columns: Sequence[Column]) -> Prepared:
-        return prepare(frame, columns, self.response, self.others)
+    def prepare(self, frame: pd.DataFrame, columns: Sequence[Column], rows: str) -> Prepared:
+        name = f"{self.repository}/{rows}"
+        return prepare(frame, columns, self.response, self.others, seed=self.seed, name=name)
 
 
 def explore(
@@ -94,7 +95,7 @@ def _group(
     task = _Task(repository=repository, response=energy, others=others, engine=engine, seed=seed)
     joint, aside = sides.metrics(frame, table.of("performance"))
     columns = [*_recorded(table, frame), *joint]
-    prepared = task.prepare(frame, columns)
+    prepared = task.prepare(frame, columns, "all")
     whole = task.look(prepared, "all")
     chance = None if whole.graph.reason else resample(prepared, seed=seed, name=f"{repository}/all")
     edges = [*edges_of(whole, prepared, frame, chance), *_asides(task, frame, table, joint, aside)]
@@ -134,7 +135,7 @@ def _strata(task: _Task, frame: pd.DataFrame, columns: Sequence[Column]) -> dict
     """A graph for each mode, with its reason where there is none."""
     without = [c for c in columns if c.name != "design_background"]
     return {
-        mode: task.look(task.prepare(frame[frame["mode"] == mode], without), mode).graph
+        mode: task.look(task.prepare(frame[frame["mode"] == mode], without, mode), mode).graph
         for mode in (ALONE, BACKGROUND)
     }
 
@@ -154,7 +155,7 @@ def _asides(
     modes = [c for c in design if c.name == "design_background"]
     for one in looks:
         rest = [*modes, *mediators, *joint] if one.cause else []
-        prepared = task.prepare(one.rows, [*one.columns, *rest])
+        prepared = task.prepare(one.rows, [*one.columns, *rest], one.column.name)
         evidence = task.look(prepared, one.column.name, "exact")
         if evidence.graph.reason:
             continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causal_report import imputation
 from causal_report.effects import LABELS_ONLY
-from causal_report.table import strata, values
+from causal_report.table import strata, values, vector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,8 @@ class Prepared:
         n_effective: rows less one for each group beyond the first.
         dropped: (column label, reason), in order.
         notes: decisions on rows and scales.
+        fillings: the same with the holes of mediators filled, several times; ``x`` is the first of them.
+            Empty where the rows are complete as they are.
     """
 
     columns: tuple[Column, ...]
@@ -49,6 +53,12 @@ class Prepared:
     n_effective: int
     dropped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    fillings: tuple[Matrix, ...] = ()
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """What every engine sees, each in turn; the answer is the mean."""
+        return self.fillings or (self.x,)
 
     @property
     def allowed(self) -> Mask:
@@ -78,7 +88,13 @@ def allowed_edges(parts: Sequence[str]) -> Mask:
 
 
 def prepare(
-    frame: pd.DataFrame, columns: Sequence[Column], response: Column, others: Sequence[Column] = ()
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    response: Column,
+    others: Sequence[Column] = (),
+    *,
+    seed: int = 0,
+    name: str = "",
 ) -> Prepared:
     """Select, complete, centre and standardise.
 
@@ -88,13 +104,14 @@ def prepare(
         response: energy as it is analysed, or duration where no joules exist.
         others: further outcomes; parts of the energy, power and duration may be outcomes beside each
             other, since no outcome is a cause here.
+        seed: of the draws where holes are filled.
+        name: of the table, for a stream of its own.
     """
     dropped: list[tuple[str, str]] = []
     chosen = _present(frame, _candidates(columns, [response, *others], dropped), dropped)
     chosen = _first_metrics(chosen, dropped)
     complete = frame.dropna(subset=[c.name for c in chosen])
     notes = [f"{len(complete)} of {len(frame)} usable rows are complete in these columns"]
-    groups = tuple(strata(complete))
     data = {column.name: _centred(complete, column) for column in chosen}
     chosen = _moving(chosen, complete, data, dropped)
     chosen = _unrelated(chosen, complete, data, dropped)
@@ -104,13 +121,54 @@ def prepare(
         notes.append("on a log scale: " + ", ".join(logged))
     ordered = sorted(chosen, key=lambda c: {"design": 0, "mediator": 1}.get(c.part, 2))
     scaled = [data[c.name] / data[c.name].std() for c in ordered]
+    x = np.column_stack(scaled) if scaled else np.empty((len(complete), 0))
+    rows = _with_holes(frame, ordered)
+    fillings = () if rows is None else _filled(rows, ordered, [seed, zlib.crc32(name.encode())])
+    if rows is not None:
+        complete, x = rows, fillings[0]
+        notes.append(_holes(rows, ordered))
+    groups = tuple(strata(complete))
     return Prepared(
         columns=tuple(ordered),
-        x=np.column_stack(scaled) if scaled else np.empty((len(complete), 0)),
+        x=x,
         groups=groups,
         n_effective=max(0, len(complete) - max(0, len(set(groups)) - 1)),
         dropped=tuple(dropped),
         notes=tuple(notes),
+        fillings=fillings,
+    )
+
+
+def _with_holes(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame | None:
+    """Rows that know all but some states of the hardware, where leaving them out would cost too much."""
+    mediators = [c.name for c in columns if c.part == "mediator"]
+    rows = frame.dropna(subset=[c.name for c in columns if c.part != "mediator"])
+    if not mediators or not len(rows):
+        return None
+    cells = np.unique(strata(rows) + "/" + rows["mode"].astype(str), return_inverse=True)[1]
+    rows = rows[imputation.fillable(rows[mediators].isna().to_numpy(), cells)]
+    return rows if imputation.wanted(rows[mediators].isna().to_numpy(), LEAST_N) else None
+
+
+def _filled(rows: pd.DataFrame, columns: Sequence[Column], seed: Sequence[int]) -> tuple[Matrix, ...]:
+    """Standardised matrices without holes."""
+    groups = np.unique(strata(rows), return_inverse=True)[1]
+    raw = np.column_stack([vector(rows, c) for c in columns])
+    sizes = np.bincount(groups)
+    made = []
+    for full in imputation.fill(raw, groups, seed):
+        means = np.column_stack([np.bincount(groups, column) / sizes for column in full.T])
+        centred = full - means[groups]
+        made.append(np.asarray(centred / centred.std(axis=0)))
+    return tuple(made)
+
+
+def _holes(rows: pd.DataFrame, columns: Sequence[Column]) -> str:
+    shares = {c.label: float(rows[c.name].isna().mean()) for c in columns if c.part == "mediator"}
+    named = ", ".join(f"{label} ({share:.0%})" for label, share in shares.items() if share)
+    return (
+        f"{len(rows)} rows know all but some of {named}: these holes are filled {imputation.TIMES} times by "
+        "draws from what the other columns predict, and the answers are means over the fillings"
     )
 
 

@@ -12,6 +12,8 @@ from causal_report.discovery import exact
 from causal_report.findings.discovery import Chance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from causal_report.discovery.prepare import Prepared
@@ -45,20 +47,22 @@ def resample(prepared: Prepared, *, seed: int, name: str) -> Resampled:
     null, edges among mediators have none.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    x = prepared.x
-    if len(x) > MOST_ROWS:
-        x = x[rng.choice(len(x), MOST_ROWS, replace=False)]
-    rows = max(2, min(prepared.n_effective, len(x)))
-    null, false_share, highest = _shuffled(x, prepared, rows, rng)
-    chance = Chance(tables=SHUFFLES, rows=len(x), false_share=false_share, highest=highest)
-    return Resampled(stability=_halves(x, prepared, rows, rng), null=null, chance=chance)
+    tables = prepared.matrices
+    if len(prepared.x) > MOST_ROWS:
+        some = rng.choice(len(prepared.x), MOST_ROWS, replace=False)
+        tables = tuple(x[some] for x in tables)
+    size = len(tables[0])
+    rows = max(2, min(prepared.n_effective, size))
+    null, false_share, highest = _shuffled(tables, prepared, rows, rng)
+    chance = Chance(tables=SHUFFLES, rows=size, false_share=false_share, highest=highest)
+    return Resampled(stability=_halves(tables, prepared, rows, rng), null=null, chance=chance)
 
 
-def _halves(x: Matrix, prepared: Prepared, rows: int, rng: np.random.Generator) -> Matrix:
-    half = len(x) // 2
+def _halves(tables: Sequence[Matrix], prepared: Prepared, rows: int, rng: np.random.Generator) -> Matrix:
+    size = len(tables[0])
     grams = []
-    for _ in range(HALVES):
-        mine = x[rng.choice(len(x), half, replace=False)]
+    for turn in range(HALVES):
+        mine = tables[turn % len(tables)][rng.choice(size, size // 2, replace=False)]
         grams.append(_correlations(mine))
     found = exact.from_grams(np.array(grams), prepared.allowed, max(2, rows // 2))
     return np.asarray((found >= PRESENT).mean(axis=0))
@@ -75,12 +79,13 @@ def _correlations(x: Matrix) -> Matrix:
 
 
 def _shuffled(
-    x: Matrix, prepared: Prepared, rows: int, rng: np.random.Generator
+    tables: Sequence[Matrix], prepared: Prepared, rows: int, rng: np.random.Generator
 ) -> tuple[Matrix, float, float]:
     tiers = np.array([{"design": 0, "mediator": 1}.get(c.part, 2) for c in prepared.columns])
     cross = prepared.allowed & (tiers[:, None] != tiers[None, :])
     grams = []
-    for _ in range(SHUFFLES):
+    for turn in range(SHUFFLES):
+        x = tables[turn % len(tables)]
         mine = np.empty_like(x)
         for tier in np.unique(tiers):
             mine[:, tiers == tier] = x[np.ix_(rng.permutation(len(x)), tiers == tier)]

@@ -1,6 +1,6 @@
 """What cannot stand in the one graph of a group: settings and metrics that most rows do not know.
 
-Nothing is imputed. A setting that was not recorded was left at its default, one value that nobody
+Neither is imputed. A setting that was not recorded was left at its default, one value that nobody
 wrote down: drawing values for it would invent variation. A metric that is missing belongs to
 trainings that do not report it. Each is looked at on the rows that know it.
 """

@@ -74,19 +74,23 @@ def refits(prepared: Prepared, averaged: Matrix) -> tuple[Refit, ...]:
         causes = np.flatnonzero((averaged[:, j] >= PRESENT) & prepared.allowed[:, j])
         if not prepared.allowed[:, j].any():
             continue
-        y, x = prepared.x[:, j], prepared.x[:, causes]
-        rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0] if len(causes) else y
-        r2 = 1.0 - float(rest @ rest) / float(y @ y)
+        r2 = float(np.mean([_explained(x[:, j], x[:, causes]) for x in prepared.matrices]))
         found.append(Refit(name=column.name, label=column.label, causes=len(causes), r2=r2))
     return tuple(found)
+
+
+def _explained(y: Matrix, x: Matrix) -> float:
+    rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0] if x.shape[1] else y
+    return 1.0 - float(rest @ rest) / float(y @ y)
 
 
 def split(prepared: Prepared, *, seed: int, name: str) -> Split | None:
     """Find with exact averaging on one half of each model's rows, test by least squares on the other.
 
-    None under 200 effective rows, where half would be too few for either.
+    None under 200 effective rows, where half would be too few for either, and where holes were filled:
+    a filling drawn from all rows tells the one half of the other.
     """
-    if prepared.n_effective < SPLIT_N:
+    if prepared.n_effective < SPLIT_N or prepared.fillings:
         return None
     rng = np.random.default_rng([seed, zlib.crc32(f"{name}/split".encode())])
     first = np.zeros(len(prepared.x), dtype=bool)

@@ -54,7 +54,7 @@ class EngineRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """The causal graph over one set of complete rows; ``reason`` where there is none."""
+    """The causal graph over one set of rows, complete or completed; ``reason`` where there is none."""
 
     reason: str
     n: int
@@ -81,7 +81,7 @@ class GroupEdge:
         stability: share of 50 half-samples in which exact averaging gives the edge one half or more.
         null: probability that exact averaging gives the edge in 95 of 100 tables whose tiers were
             shuffled against each other.
-        n: complete rows.
+        n: rows, complete or completed (the graph's notes say so).
         aside: why the edge was looked at on other rows than the rest, empty where it was not.
     """
 
