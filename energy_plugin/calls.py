@@ -14,6 +14,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """What a function, a method, a partial or a callable object is known by."""
+    whole = getattr(function, "func", function)  # of functools.partial
+    return str(getattr(whole, "__qualname__", type(whole).__name__))
+
+
 def wrapped(
     function: Callable[P, R], section: Callable[[], AbstractContextManager[object]]
 ) -> Callable[P, R]:
@@ -25,7 +31,7 @@ def wrapped(
         TypeError: a generator, whose work happens after its call.
     """
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{function.__qualname__} is a generator: measure what consumes it")
+        raise TypeError(f"{name_of(function)} is a generator: measure what consumes it")
     wrapper: Any
     if inspect.iscoroutinefunction(function):
 

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         return problem[0]
     try:
         return _Runs(arguments, command).all()
-    except EnergyError as error:
+    except (EnergyError, OSError) as error:
         print(f"wattwhy: {error}", file=sys.stderr)
         return EXIT_WRAPPER
     except KeyboardInterrupt:  # before the command, or after it
@@ -54,8 +54,9 @@ def _missing(command: Sequence[str]) -> tuple[int, str] | None:
         return EXIT_WRAPPER, "say what to run after --, such as: wattwhy run -- python train.py"
     if shutil.which(command[0]):
         return None
-    if os.path.isfile(command[0]) and os.sep in command[0]:
-        return EXIT_NO_EXEC, f"{command[0]}: is not executable"
+    if os.path.exists(command[0]) and os.sep in command[0]:
+        kind = "is a folder" if os.path.isdir(command[0]) else "is not executable"
+        return EXIT_NO_EXEC, f"{command[0]}: {kind}"
     return EXIT_NOT_FOUND, f"{command[0]}: command not found"
 
 

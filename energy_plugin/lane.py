@@ -139,6 +139,8 @@ class Process:
         """End the sessions of this process; a forked child leaves them to its parent."""
         if os.getpid() != self._pid:
             return
+        if self.owner is not None:
+            self.owner.left_open()
         lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
             session = lane.cases.session

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from energy_plugin import lane
+from energy_plugin.calls import name_of
+from energy_plugin.errors import UsageError
 from energy_plugin.section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +61,15 @@ def measure(
         UsageError: an option or a name cannot be used.
     """
     if callable(name):
-        return measure(name.__qualname__)(name)
+        return measure(name_of(name))(name)
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"name {name!r}: must be text")
+    if values is not None and not isinstance(values, Mapping):
+        raise UsageError(f"values {values!r}: must be a mapping, such as {{'batch_size': 32}}")
+    if meters is not None and not meters:
+        raise UsageError(
+            f"meters {meters!r}: name at least one, such as 'rapl,nvml', or leave it away for all"
+        )
     given = {**options}
     given |= {} if meters is None else {"meters": meters if isinstance(meters, str) else ",".join(meters)}
     given |= {} if results is None else {"results": str(results)}

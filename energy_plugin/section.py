@@ -122,6 +122,10 @@ class Section:
         self.__exit__(None, None, None)
         return self.record
 
+    def left_open(self) -> None:
+        """The process ends and nobody has stopped it."""
+        self._say("NOT RECORDED: it was started and never stopped")
+
     def _open(self) -> None:
         try:
             found = self._find_lane()

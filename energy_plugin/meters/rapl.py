@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LEAD_S = 0.3
 TAIL_S = 0.05  # fifty of the counter's updates
+LEAD_TICKS, TAIL_TICKS = 5.0, 2.5
 
 
 class RaplSensor:
@@ -84,8 +85,10 @@ class RaplMeter(PollingMeter):
         self._busy.join(self._probe)
 
     def probe(self) -> Sequence[Channel]:
-        """Package and memory of every socket."""
+        """Package and memory of every socket; a slow counter is watched for longer at both ends."""
         self._busy.run()
+        tick_s = max((channel.tick_s for channel in self._probe.channels if channel.alive), default=0.0)
+        self.lead_s, self.tail_s = max(LEAD_S, LEAD_TICKS * tick_s), max(TAIL_S, TAIL_TICKS * tick_s)
         return self._probe.channels
 
     def start(self) -> None:

@@ -35,7 +35,8 @@ FIXES = {
     "bad-netrc": "write 'machine {host} login USER password WORD' into ~/.netrc (chmod 600)",
     "http-error": "give the path the device answers at, such as {example}",
     "garbage": "see what it answers: curl '{where}'",
-    "unknown-device": "name the kind: {name}=tasmota:{where}, or {name}=command:CMD for any other meter",
+    "unknown-device": "give the path that meters, such as {base}/emeter/0 or {base}/rpc/PM1.GetStatus?id=0, "
+    "or {name}=command:CMD for any other meter",
     "wrong-device": "leave the kind away: {name}={where}",
     "no-metering": "choose the channel that meters, such as {example}, or a device with a meter",
     "several-meters": "choose one by its path, such as {example}",
@@ -129,11 +130,13 @@ class PlugSensor:
 
     def _dead(self, error: SensorError) -> Channel:
         host = urlsplit(self.target.where).hostname if self.target.kind != "command" else ""
+        base = "://".join(urlsplit(self.target.where)[:2]) if host else ""
         fix = FIXES.get(error.code, "").format(
             where=self.target.where,
             host=host,
             name=self.target.name,
-            example=f"http://{host}{self._device.path if self._device else '/meter/0'}",
+            base=base,
+            example=f"{base}{self._device.path if self._device else '/meter/0'}",
         )
         kind = self.target.kind or "wall-meter"
         return self._channel(kind, alive=False, reason=error.code, detail=str(error), fix=fix)

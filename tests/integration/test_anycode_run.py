@@ -151,6 +151,7 @@ def test_a_record_that_cannot_be_kept_leaves_the_command_its_exit_code(place: Pl
         (["no-such-program"], 127, "command not found"),
         (["./plain.txt"], 126, "not executable"),
         (["./broken"], 126, "Exec format error"),
+        (["../"], 126, "is a folder"),
         ([], 125, "say what to run after --"),
     ],
 )
@@ -163,6 +164,19 @@ def test_what_cannot_be_run_is_said_with_the_usual_exit_code(
     done = place.run(*LIGHT, "--", *command)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
+
+
+def test_a_folder_that_is_gone_is_told_in_one_line(place: Place) -> None:
+    gone = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m energy_plugin run -- true"
+    done = subprocess.run(
+        ["sh", "-c", gone],
+        cwd=place.folder,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done.stderr
 
 
 def test_what_is_wrong_with_our_own_options_has_an_exit_code_of_its_own(place: Place) -> None:

@@ -229,6 +229,11 @@ m.start(); m.stop()
     assert [row["replicate"] for row in script.rows()] == ["1", "2"]
 
 
+def test_a_section_that_nobody_stops_is_told_at_the_end(script: Script) -> None:
+    _, errors = script.run('m = measure("train", quiet=True).start()\n')
+    assert errors == "wattwhy: train: NOT RECORDED: it was started and never stopped\n"
+
+
 def test_wrong_options_are_refused_before_the_code_runs(script: Script) -> None:
     _, errors = script.run(
         'with energy_plugin.measure("x", meter="nvml"):\n    print("ran")\n',

@@ -9,8 +9,10 @@ import sys
 import time
 import unicodedata
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -239,12 +241,25 @@ def test_where_the_shared_folder_cannot_be_used_nobody_is_seen(tmp_path: Path) -
 def test_wrong_use_is_said_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="must hold a letter"):
         energy_plugin.measure("///")
+    for named, wrong in (("name", 5), ("values", [1]), ("meters", [])):
+        with pytest.raises(UsageError, match=f"^{named} "):
+            energy_plugin.measure(**{"name": "x", named: wrong})  # type: ignore[call-overload]
 
     def generator() -> object:
         yield 1
 
-    with pytest.raises(TypeError, match="is a generator"):
-        wrapped(generator, lambda: pytest.fail("no section is made"))
+    for function in (generator, partial(generator)):
+        with pytest.raises(TypeError, match="generator is a generator"):
+            wrapped(function, lambda: pytest.fail("no section is made"))
+
+
+def test_whatever_can_be_called_can_be_measured() -> None:
+    whole = energy_plugin.measure(partial(divmod, 7))
+    with (
+        mock.patch("energy_plugin.measuring.Section.__enter__"),
+        mock.patch("energy_plugin.measuring.Section.__exit__", return_value=None),
+    ):
+        assert whole(2) == (3, 1)
 
 
 def test_importing_the_package_loads_none_of_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from energy_plugin.meters.liveness import BusyLoop, unmirrored
 from energy_plugin.meters.polling import SensorError
-from energy_plugin.meters.rapl import RaplMeter
+from energy_plugin.meters.rapl import LEAD_S, TAIL_S, RaplMeter
 from energy_plugin.meters.rapl_counters import EventCounter, ZoneCounter, zone_places
 from energy_plugin.meters.rapl_kernel import EventValue, Kernel
 
@@ -71,6 +71,14 @@ class Ticking(Scripted):
     def read_event(self, descriptor: int) -> EventValue:
         joules = self.watts(*self.open[descriptor]) * (self.clock.now // 10_000_000) / 100
         return EventValue(int(joules / SCALE), self.clock.now, self.clock.now)
+
+
+class Slow(Scripted):
+    """Counters that are updated every 0.1 s only."""
+
+    def read_event(self, descriptor: int) -> EventValue:
+        joules = self.watts(*self.open[descriptor]) * (self.clock.now // 100_000_000) / 10
+        return EventValue(int((0.123 + joules) / SCALE), self.clock.now, self.clock.now)
 
 
 def pmu(sysfs: Path, *, cpumask: str = "0", packages: tuple[int, ...] = (0,), unit: str = "Joules") -> None:
@@ -227,6 +235,17 @@ def test_where_the_kernel_lists_nothing_the_module_is_named(tmp_path: Path) -> N
     assert package.reason == "no-event"
     assert "modprobe rapl" in package.fix
     assert "modprobe intel_rapl_msr" in package.fix
+
+
+@pytest.mark.parametrize(("kind", "tail_s"), [(Scripted, TAIL_S), (Slow, 0.25)])
+def test_a_slow_counter_is_watched_until_it_has_surely_moved(
+    tmp_path: Path, kind: type[Scripted], tail_s: float
+) -> None:
+    pmu(tmp_path)
+    found = meter(tmp_path, kind(Steps()))
+    assert next(iter(found.probe())).alive
+    assert found.tail_s == pytest.approx(tail_s, rel=0.05)
+    assert found.lead_s >= max(LEAD_S, 2 * found.tail_s)
 
 
 # --- powercap ---------------------------------------------------------------------------------------
