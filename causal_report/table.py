@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from causal_report.sources.source import FILLED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -23,8 +25,6 @@ LOGGED = {"epochs", "batch_size", "learning_rate", "weight_decay", "max_iter", "
 """Roles whose doses multiply: they enter on a log scale, where a dose of 0 has a level of its own."""
 OFF = "=0"
 """Ends the name of the column that says that a dose is 0."""
-FILLED = "filled_"
-"""Before the name of a role: True where its value was not recorded but filled with a default."""
 LABELS = {"background": "background load", "seed": "random seed"}
 MEDIATORS = {
     "energy_gpu_avg_watts": ("GPU power", "W"),
@@ -262,7 +262,7 @@ def strata(frame: pd.DataFrame) -> pd.Series[str]:
 def filled(frame: pd.DataFrame, column: Column) -> pd.Series[bool]:
     """Rows whose value of a design column was not recorded but filled with a default."""
     mark = column.name.replace("design_", FILLED, 1)
-    return frame[mark] if mark in frame else pd.Series(False, index=frame.index)
+    return frame[mark].eq(True) if mark in frame else pd.Series(False, index=frame.index)
 
 
 def values(frame: pd.DataFrame, column: Column) -> pd.Series[float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from causal_report import response as energies
-from causal_report.table import values
+from causal_report.table import filled, values
 from causal_report.tradeoff import metric
 
 if TYPE_CHECKING:
@@ -151,9 +151,7 @@ def _defaults(rows: pd.DataFrame, column: Column) -> pd.Series[float]:
     known = pd.Series(False, index=rows.index)
     if "num_mutated_params" in rows:
         known |= pd.to_numeric(rows["num_mutated_params"], errors="coerce") == 0
-    mark = column.name.replace("design_", "filled_", 1)
-    if mark in rows:
-        known |= rows[mark].astype(bool)
+    known |= filled(rows, column)
     return rows[column.name].astype(float).where(known)
 
 

@@ -228,8 +228,7 @@ def _levels(stratum: Codes, block: Codes | None, spare: int) -> tuple[Codes, Cod
 
 
 def _filled(sheet: Sheet, setup: Setup, factor: Column) -> int:
-    filled = sheet.filled.get(factor.name)
-    return 0 if filled is None else int(filled[setup.rows][setup.present[factor.name]].sum())
+    return int(sheet.filled[factor.name][setup.rows][setup.present[factor.name]].sum())
 
 
 def _blocks(sheet: Sheet, rows: Codes) -> Codes | None:

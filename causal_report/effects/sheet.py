@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from causal_report.table import Column, values
+from causal_report.table import Column, filled, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -97,7 +97,6 @@ def of(frame: pd.DataFrame, factors: Sequence[Column]) -> Sheet:
     repository, repositories = _codes(frame["repository"])
     session, sessions = _codes(frame["session"])
     block = pd.factorize(frame["block_id"])[0].astype(np.intp)
-    filled = {f.name: f.name.replace("design_", "filled_", 1) for f in doses}
     return Sheet(
         model=model,
         models=models,
@@ -108,11 +107,7 @@ def of(frame: pd.DataFrame, factors: Sequence[Column]) -> Sheet:
         block=block,
         doses={f.name: np.asarray(pd.to_numeric(frame[f.name]), dtype=np.float64) for f in doses},
         logs={f.name: np.asarray(values(frame, f), dtype=np.float64) for f in doses},
-        filled={
-            name: np.asarray(frame[column].eq(True), dtype=np.bool_)
-            for name, column in filled.items()
-            if column in frame
-        },
+        filled={f.name: np.asarray(filled(frame, f), dtype=np.bool_) for f in doses},
     )
 
 

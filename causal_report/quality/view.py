@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from causal_report.sources.source import FILLED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -202,7 +204,7 @@ def _settings(frame: pd.DataFrame) -> list[Setting]:
         bare = name.removeprefix(PREFIX)
         value = numbers(frame, name)
         recorded = np.isfinite(value)
-        mark = f"filled_{name}"
+        mark = f"{FILLED}{name}"
         filled = np.asarray(frame[mark].eq(True)) if mark in frame else np.zeros(len(frame), bool)
         filled = recorded & (filled | (known & ~handed[bare]))
         unsure = recorded & ~filled & _nothing_changed(frame)

@@ -16,6 +16,7 @@ from causal_report import number
 from causal_report.findings.recipe import Recipe, RecipeEdge, RecipeLeft, RecipePath
 from causal_report.findings.sentence import Sentence
 from causal_report.recipe import doubts
+from causal_report.sources.source import FILLED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 DURATION = "duration_seconds"
 MEDIATORS = ("energy_gpu_util_avg_percent", "energy_gpu_util_max_percent", "energy_gpu_temp_max_celsius")
 """What the published paths go through."""
-FILLED = "filled_"
 MISSING = 0.4
 VALIDATED_P = 0.05
 LEAST_N = 6

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from causal_report.errors import InputError
+from causal_report.sources.source import FILLED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from causal_report.sources.source import Source
 
 PREFIX = "hyperparam_"
-MARK = "filled_"
-"""``filled_hyperparam_epochs`` is True where the value was not recorded but filled in."""
 WAYS = (
     "give a session folder, its session.json, a folder of images with */repository.toml, or a TOML file with "
     "tables such as [repository.model] and lines such as epochs = 10"
@@ -78,7 +77,7 @@ def fill(source: Source, defaults: Defaults) -> Source:
             empty = rows[frame.loc[rows, column].isna().to_numpy()]
             if value is None or not len(empty):
                 continue
-            mark = f"{MARK}{column}"
+            mark = f"{FILLED}{column}"
             if mark not in frame:
                 frame[mark] = False
             frame.loc[empty, column] = value

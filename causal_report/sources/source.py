@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["session", "summary", "published"]
+FILLED = "filled_"
+"""Before the name of a column: True where its value was not recorded but filled with a default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
