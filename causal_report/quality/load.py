@@ -84,17 +84,20 @@ def _unexplained(
 
 
 def _certain(view: View, found: Mapping[str, Level]) -> Mask:
-    far = {name: _beyond(one, limit(name), limit("z")) for name, one in found.items()}
-    none = np.zeros(view.n, bool)
-    use, power = far.get("gpu-use", none), far.get("gpu-power", none)
-    if "cpu-power" not in found:
-        return use & power
-    cpu = found["cpu-power"]
-    beside = use
-    if "memory-power" in found:
-        beside = beside | _beyond(found["memory-power"], limit("memory-power"), limit("z-weak"))
-    weak = _beyond(cpu, limit("weak"), limit("z-weak"))
-    return far["cpu-power"] | (weak & beside) | (~np.isfinite(cpu.off) & use & power)
+    """CPU power far up; or somewhat up with memory power or GPU use; or GPU use far up with GPU power."""
+
+    def up(name: str, z: str, least: str = "") -> Mask:
+        return (
+            _beyond(found[name], limit(least or name), limit(z)) if name in found else np.zeros(view.n, bool)
+        )
+
+    use = up("gpu-use", "z")
+    beside = use | up("memory-power", "z-weak")
+    return (
+        up("cpu-power", "z")
+        | (up("cpu-power", "z-weak", "weak") & beside)
+        | (use & up("gpu-power", "z-weak"))
+    )
 
 
 def _raised(view: View, found: Mapping[str, Level]) -> Mask:

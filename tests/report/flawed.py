@@ -245,6 +245,7 @@ SIZES: dict[str, Planter] = {
         )
         for points in (5, 10, 20, 40)
     },
+    "load, GPU x1.4 and 40 points": partial(_beside, cpu=1.0, gpu=1.4, points=40),
     **{
         f"{share:.0%} crashed at {part:.0%}, {'metric kept' if metric else 'no metric'}": partial(
             _short, share=share, part=part, metric=metric
@@ -273,6 +274,7 @@ SIZES: dict[str, Planter] = {
 """The same falsehoods by their size: what is found, and what is too small to be."""
 FOUND = (
     *("load, CPU x1.2", "load, package x1.5", "load, CPU x1.1, GPU x1.2 and 20 points"),
+    "load, GPU x1.4 and 40 points",
     *("5% crashed at 30%, no metric", "25% crashed at 50%, no metric", "5% crashed at 10%, metric kept"),
     *("energy x1.4", "one copy", "default epochs 12 for 14", "10% without their heavy load"),
 )
