@@ -170,9 +170,7 @@ def test_a_hyperparameter_named_twice_is_one_factor() -> None:
     bug = CATALOG.model("bug-localization-by-dnn-and-rvsm/default")
     once = orthogonal_design("epochs", "alpha", levels=2).treatments(bug, 0)
     assert orthogonal_design("epochs", "max_iter", "alpha", levels=2).treatments(bug, 0) == once
-    with pytest.raises(
-        UsageError, match=r"values.max_iter = \[2\]: .* calls that max_iter, which"
-    ):
+    with pytest.raises(UsageError, match=r"values.max_iter = \[2\]: .* calls that max_iter, which"):
         factorial_design(values={"epochs": [1], "max_iter": [2]}).treatments(bug, 0)
 
 
