@@ -11,7 +11,7 @@ from causal_report import imputation, regression
 from causal_report.discovery import classic, exact
 from causal_report.errors import EngineError
 from causal_report.findings.discovery import Edge, EngineRun, Graph, Node
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,11 +46,6 @@ class Evidence:
     classic: Matrix | None = None
     slopes: Mapping[Pair, regression.Coefficient]
     r2: Mapping[int, float]
-
-
-def graph(prepared: Prepared, *, engine: str, seed: int) -> Graph:
-    """The graph alone of :func:`look`."""
-    return look(prepared, engine=engine, seed=seed).graph
 
 
 def look(prepared: Prepared, *, engine: str, seed: int, name: str = "") -> Evidence:
@@ -221,7 +216,7 @@ def _edges(
 
 
 def _verdict(dibs: float | None, exact: float, q: float | None) -> Literal["supported", "absent", "disputed"]:
-    answers = [exact >= PRESENT, q is not None and q < SIGNIFICANT]
+    answers = [exact >= PRESENT, significant(q)]
     if dibs is not None:
         answers.append(dibs >= PRESENT)
         if abs(dibs - exact) > APART:
@@ -234,7 +229,7 @@ def _verdict(dibs: float | None, exact: float, q: float | None) -> Literal["supp
 def _collapsed(run: EngineRun, edges: tuple[Edge, ...]) -> EngineRun:
     """Warn of a DiBS run that found nothing where least squares found something."""
     none = all((e.dibs or 0.0) < PRESENT for e in edges)
-    some = any(e.q is not None and e.q < SIGNIFICANT for e in edges)
+    some = any(significant(e.q) for e in edges)
     if run.ran and none and some:
         warning = "no edge reached one half although least squares finds some: the run collapsed"
         return replace(run, warnings=(*run.warnings, warning))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report.discovery import exact
+from causal_report.discovery.evidence import PRESENT
 from causal_report.findings.discovery import Chance
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 
 HALVES = 50
 """Half-samples of stability selection (Meinshausen and Bühlmann 2010; as many as Shah and Samworth 2013)."""
-STABLE = 0.7
 SHUFFLES = 100
 LEVEL = 0.95
 MOST_ROWS = 2000
 """Resamples draw from so many rows at most, so that a long table costs no more than a short one."""
-PRESENT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from causal_report import regression
 from causal_report.discovery import exact
 from causal_report.discovery.evidence import PRESENT
 from causal_report.findings.discovery import Refit, Split
-from causal_report.regression import SIGNIFICANT
+from causal_report.regression import significant
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -57,7 +57,7 @@ def verdict(
         assumed: the tiers gave the direction, and it may be the other.
     """
     answers = [value >= PRESENT for value in (dibs, averaged, classic) if value is not None]
-    clear = q is not None and q < SIGNIFICANT
+    clear = significant(q)
     both = averaged + (reverse or 0.0)
     open_direction = max(averaged, reverse or 0.0) < DIRECTED * both
     if reverse is not None and clear and both >= PRESENT and open_direction:
@@ -111,7 +111,7 @@ def split(prepared: Prepared, *, seed: int, name: str) -> Split | None:
         before = np.linalg.lstsq(one[:, parents], one[:, j], rcond=None)[0][parents.index(i)]
         same.append(slope is not None and bool(np.sign(slope.estimate) == np.sign(before)))
     q = regression.benjamini_hochberg(p)
-    confirmed = sum(ok and v is not None and v < SIGNIFICANT for ok, v in zip(same, q, strict=True))
+    confirmed = sum(ok and significant(v) for ok, v in zip(same, q, strict=True))
     return Split(
         n_found_on=int(first.sum()), n_tested_on=int((~first).sum()), found=len(pairs), confirmed=confirmed
     )

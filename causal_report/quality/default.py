@@ -47,7 +47,6 @@ class Step:
     dose_error: float
     middle: float
     reach: float
-    gap_error: float
     covariance: float
     n: int
 
@@ -131,7 +130,6 @@ def _steps(view: View, at: NDArray[np.intp], y: Vector, outcome: str) -> Iterato
             dose_error=float(np.sqrt(cov[j, j])) / reach if j is not None else 0.0,
             middle=middle,
             reach=reach if j is not None else 0.0,
-            gap_error=0.0,
             covariance=float(cov[i, j]) / reach if j is not None else 0.0,
             n=len(at),
         )

@@ -113,7 +113,7 @@ def graphs(made: Table) -> dict[str, dict[str, Graph]]:
     for repository, mine in made.frame.groupby("repository"):
         columns = made.of("design", "mediator", "performance")
         found[str(repository)] = {
-            str(mode): evidence.graph(prepare(part, columns, energy), engine="exact", seed=0)
+            str(mode): evidence.look(prepare(part, columns, energy), engine="exact", seed=0).graph
             for mode, part in mine.groupby("mode")
         }
     return found

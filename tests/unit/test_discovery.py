@@ -118,14 +118,14 @@ def test_differences_between_sessions_are_taken_out() -> None:
 
 
 def test_under_twenty_rows_there_is_no_graph() -> None:
-    graph = evidence.graph(_prepared(tables.rows(18)), engine="exact", seed=0)
+    graph = evidence.look(_prepared(tables.rows(18)), engine="exact", seed=0).graph
     assert "only described" in graph.reason
     assert graph.edges == ()
     assert not any(run.ran for run in graph.engines)
 
 
 def test_dibs_is_refused_on_few_rows_and_the_others_still_run() -> None:
-    graph = evidence.graph(_prepared(tables.rows(30)), engine="dibs", seed=0)
+    graph = evidence.look(_prepared(tables.rows(30)), engine="dibs", seed=0).graph
     ran = {run.name: run.ran for run in graph.engines}
     assert ran == {"dibs": False, "exact": True, "ols": True}
     assert all(edge.dibs is None for edge in graph.edges)
@@ -133,7 +133,7 @@ def test_dibs_is_refused_on_few_rows_and_the_others_still_run() -> None:
 
 
 def test_the_evidence_finds_the_truth_and_nothing_that_tiers_forbid() -> None:
-    graph = evidence.graph(_prepared(tables.rows(60)), engine="exact", seed=0)
+    graph = evidence.look(_prepared(tables.rows(60)), engine="exact", seed=0).graph
     supported = {(e.parent, e.child) for e in graph.edges if e.verdict == "supported"}
     assert supported == {
         ("design_epochs", "total_energy_joules"),
@@ -147,6 +147,6 @@ def test_what_only_moves_energy_between_models_is_no_cause() -> None:
     """Both models differ 4.5-fold in energy and utilisation; within a model the two are unrelated."""
     frame = tables.rows(60)
     frame.loc[frame["model"] == "mnist_rnn", "energy_gpu_util_avg_percent"] += 30
-    graph = evidence.graph(_prepared(frame), engine="exact", seed=0)
+    graph = evidence.look(_prepared(frame), engine="exact", seed=0).graph
     edge = next(e for e in graph.edges if (e.parent, e.child) == ("energy_gpu_util_avg_percent", ENERGY.name))
     assert edge.verdict == "absent"

@@ -180,7 +180,7 @@ def _drawn(seed: int) -> tuple[pd.DataFrame, set[tuple[str, str]]]:
 
 
 def _f1(prepared: Prepared, truth: set[tuple[str, str]]) -> float:
-    edges = evidence.graph(prepared, engine="exact", seed=0).edges
+    edges = evidence.look(prepared, engine="exact", seed=0).graph.edges
     found = {(e.parent, e.child) for e in edges if e.exact >= 0.5}
     return 2 * len(found & truth) / (len(found) + len(truth))
 
@@ -205,7 +205,7 @@ def test_edges_that_complete_rows_have_lost_are_found(monkeypatch: pytest.Monkey
 
 def test_what_is_filled_makes_no_edges_of_noise() -> None:
     frames = [_frame(seed=seed, acting=False) for seed in range(6)]
-    graphs = [evidence.graph(_prepared(frame), engine="exact", seed=0) for frame in frames]
+    graphs = [evidence.look(_prepared(frame), engine="exact", seed=0).graph for frame in frames]
     edges = [e for g in graphs for e in g.edges if {UTIL, TEMP} & {e.parent, e.child}]
     assert len(edges) > 60
     assert np.mean([e.exact >= 0.5 for e in edges]) <= 0.05
