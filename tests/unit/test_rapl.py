@@ -11,7 +11,7 @@ import pytest
 from energy_plugin.meters.liveness import BusyLoop, unmirrored
 from energy_plugin.meters.polling import SensorError
 from energy_plugin.meters.rapl import LEAD_S, TAIL_S, RaplMeter
-from energy_plugin.meters.rapl_counters import EventCounter, ZoneCounter, zone_places
+from energy_plugin.meters.rapl_counters import EventCounter, zone_places
 from energy_plugin.meters.rapl_kernel import EventValue, Kernel
 
 if TYPE_CHECKING:
@@ -336,47 +336,6 @@ def test_two_zones_of_one_value_since_the_start_are_one_counter(tmp_path: Path) 
     channels = probed(tmp_path, kernel)
     assert channels["cpu:package:0"].alive
     assert channels["cpu:package:1"].reason == "mirrored"
-
-
-class Values(Kernel):
-    """A zone that reads these joules one after the other, of this range."""
-
-    def __init__(self, *joules: float, range_j: float | None = 1000.0) -> None:
-        self.joules = list(joules)
-        self.range_j = range_j
-
-    def read_text(self, file: Path) -> str:
-        if file.name == "max_energy_range_uj":
-            if self.range_j is None:
-                raise FileNotFoundError(file)
-            return str(round(self.range_j * 1e6))
-        return str(round(self.joules.pop(0) * 1e6))
-
-
-def test_a_wrap_is_counted_on(tmp_path: Path) -> None:
-    counter = ZoneCounter(Values(990.0, 998.0, 4.0, 990.0, 1.0), tmp_path)
-    times = (0, 100_000_000, 200_000_000, 1_200_000_000, 1_300_000_000)
-    read = [counter.joules(t) for t in times]
-    assert read == pytest.approx([990.0, 998.0, 1004.0, 1990.0, 2001.0])
-
-
-@pytest.mark.parametrize("range_j", [262143.0, 0.0, None])
-def test_a_fall_that_is_no_wrap_is_a_reset(tmp_path: Path, range_j: float | None) -> None:
-    counter = ZoneCounter(Values(5000.0, 0.0, 3.0, range_j=range_j), tmp_path)
-    counter.joules(0)
-    with pytest.raises(SensorError) as caught:
-        counter.joules(100_000_000)
-    assert caught.value.code == "counter-reset"
-    assert counter.joules(200_000_000) == pytest.approx(3.0), "below the last: integrate splits here"
-
-
-def test_after_a_gap_that_may_hide_a_wrap_nobody_knows(tmp_path: Path) -> None:
-    counter = ZoneCounter(Values(10.0, 20.0, 30.0, range_j=262143.0), tmp_path)
-    counter.joules(0)
-    counter.joules(100_000_000_000)  # 100 s at 2 kW are no whole range
-    with pytest.raises(SensorError) as caught:
-        counter.joules(300_000_000_000)
-    assert caught.value.code == "wraps-unknown"
 
 
 # --- the busy loop ----------------------------------------------------------------------------------
