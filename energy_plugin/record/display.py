@@ -31,6 +31,7 @@ COARSE_SHARE = 0.05
 """With a quantum beyond this share of the value, the power integral is the better guess within the bounds."""
 RARE_SHARE = 0.5
 """So it is where the display is renewed less often than twice in a window."""
+LEAP = 2.0
 ONE_QUANTUM = 1.5
 """A step of less is one quantum: the display waited for the energy. A step of more waited for a refresh."""
 GAP_S = 5.0
@@ -44,6 +45,8 @@ MARGIN_S = 120.0
 CONTRADICTED = 2.0
 """Power integral and counter disagree beyond this factor: one of them is wrong."""
 SUSPECT_AFTER_S = 5.0
+STOOD_S = 1.0
+"""A number that stood for so long, while more power flowed than its bounds leave room for, was stuck."""
 
 
 def is_display(trace: Trace) -> bool:
@@ -134,7 +137,7 @@ def _judged(trace: Trace, window: Window, whole: Answer, *, moved: bool) -> Answ
             status="estimated", reason="below-resolution", joules=power.joules, method="power-integral"
         )
     long = window.duration_s >= SUSPECT_AFTER_S
-    if long and lo_j == 0 and power.joules > CONTRADICTED * hi_j:
+    if window.duration_s >= STOOD_S and lo_j == 0 and power.joules > CONTRADICTED * hi_j:
         return _estimate(power, "frozen-counter")
     if long and not lo_j / CONTRADICTED <= power.joules <= hi_j * CONTRADICTED:
         return whole._replace(status="partial", reason="power-mismatch")
@@ -186,7 +189,25 @@ class _Run:
             share = (a.t_ns - before.t_ns) / (b.t_ns - before.t_ns)
             if (b.joules - a.joules) * share > ONE_QUANTUM * q and b.t_ns - a.t_ns < GAP_S * 1e9:
                 longest = max(longest, b.t_ns - before.t_ns)
-        return longest
+        return max(longest, self._lazy_ns())
+
+    def _lazy_ns(self) -> int:
+        """The longest stand where a step was more than can have flowed since the look before; else 0.
+
+        Such a number was not renewed for long, though its first renewal is all that was seen of that.
+        """
+        most_w = max((watts for _, watts in self.trace.gauges.get(POWER, ())), default=0.0)
+        fresh_s = self.trace.channel.tick_s + self.call_ns / 1e9
+        leaps = [
+            b.joules - a.joules
+            for a, b, q in self.edges
+            if most_w and b.joules - a.joules > LEAP * (most_w * ((b.t_ns - a.t_ns) / 1e9 + fresh_s) + q)
+        ]
+        if not leaps:
+            return 0
+        moments = [self.samples[0].t_ns, *(b.t_ns for _, b, _ in self.edges), self.samples[-1].t_ns]
+        stands = (later - earlier for earlier, later in itertools.pairwise(moments))
+        return max(*stands, int(max(leaps) / most_w * 1e9))
 
     def _tick_ns(self) -> int:
         """How old a number may be: as seen; else as the channel says, unless every look showed a new one."""

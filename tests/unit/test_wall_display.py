@@ -131,6 +131,18 @@ def test_the_truth_is_within_the_bounds_for_every_display(
         assert held(plug, reading)
 
 
+@pytest.mark.parametrize("ends", [(45.0, 65.0), (45.0, 59.0), (61.0, 69.0), (55.0, 100.0)])
+def test_a_number_renewed_once_a_minute_is_bounded_where_only_one_renewal_was_seen(
+    ends: tuple[float, float],
+) -> None:
+    plug = Plug(quantum_j=60.0, refresh_s=60.0, on_s=ends[0], off_s=ends[1])
+    trace = poll(plug, skip=(0.0, 40.0), end_s=ends[1] + 2.0)
+    reading = integrate(trace, window(*ends), None)
+    if reading.lo_j is not None:
+        assert held(plug, reading)
+    assert reading.joules == pytest.approx(300 * (ends[1] - ends[0]), rel=0.05)
+
+
 def test_a_fine_counter_measures_within_a_percent() -> None:
     plug = Plug()
     reading = integrate(poll(plug), window(), None)
@@ -184,6 +196,15 @@ def test_a_counter_that_stands_while_power_flows_is_found_out(from_s: float) -> 
     assert labels(reading) == ("estimated", "frozen-counter", "power-integral")
     assert reading.joules == pytest.approx(9000, rel=0.02)
     assert reading.lo_j is None
+
+
+def test_a_short_window_after_the_counter_stopped_is_found_out_too() -> None:
+    trace = frozen(poll(Plug()), 15.0)
+    for seconds in (2.0, 4.0):
+        short = replace(window(), name="epoch:9", t0_ns=20 * S, t1_ns=round((20 + seconds) * S))
+        reading = integrate(trace, short, None)
+        assert labels(reading) == ("estimated", "frozen-counter", "power-integral")
+        assert reading.joules == pytest.approx(300 * seconds, rel=0.02)
 
 
 def test_a_counter_in_the_wrong_unit_does_not_pass() -> None:
