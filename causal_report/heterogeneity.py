@@ -219,8 +219,8 @@ def _interval(found: tuple[float, float] | None, method: str, text: Text) -> Lea
 
 
 def _parts(sample: Sample, made: list[Residuals]) -> tuple[tuple[LearnedPart, ...], float | None]:
-    """Effects by model and mode, and Cochran's test that they are one (Cochran 1954)."""
-    from scipy.special import chdtrc, ndtri
+    """Effects by model and mode, and Welch's test that they are one."""
+    from scipy.special import ndtri
 
     found, slopes, errors = [], [], []
     for model, mode in sorted(set(sample.parts)):
@@ -239,10 +239,7 @@ def _parts(sample: Sample, made: list[Residuals]) -> tuple[tuple[LearnedPart, ..
         errors.append(one[1])
     if len(found) < 2:
         return tuple(found), None
-    weight = 1 / np.square(errors)
-    centre = float(weight @ slopes / weight.sum())
-    distance = float(weight @ np.square(np.asarray(slopes) - centre))
-    return tuple(found), float(chdtrc(len(found) - 1, distance))
+    return tuple(found), regression.alike(slopes, errors, [part.n - 2 for part in found])
 
 
 def _linear(econml: Any, sample: Sample, seed: int, text: Text) -> Learned:

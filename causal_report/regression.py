@@ -207,6 +207,27 @@ def significant(value: float | None) -> bool:
     return value is not None and value < SIGNIFICANT
 
 
+def alike(estimates: Sequence[float], errors: Sequence[float], df: Sequence[float]) -> float:
+    """The p that several slopes are one, by Welch's test (1951); Cochran's says too often that they are not.
+
+    Errors from few rows are off, and the weights that they give make differences: of four models with
+    twenty rows in each of two modes Cochran's Q said so in nine of a hundred tests, Welch's in seven.
+
+    Args:
+        estimates: at least two.
+        errors: their standard errors, above zero.
+        df: the degrees of freedom of each error.
+    """
+    from scipy.special import fdtrc
+
+    k, weight = len(estimates), 1 / np.square(errors)
+    share = weight / weight.sum()
+    distance = float(weight @ np.square(estimates - share @ estimates)) / (k - 1)
+    unsure = float(np.sum((1 - share) ** 2 / np.asarray(df)))
+    statistic = distance / (1 + 2 * (k - 2) / (k**2 - 1) * unsure)
+    return float(fdtrc(k - 1, (k**2 - 1) / (3 * unsure), statistic))
+
+
 def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     """q-values over the family of all p that are not None (Benjamini and Hochberg 1995)."""
     known = [index for index, value in enumerate(p) if value is not None]

@@ -27,7 +27,7 @@ class ModeEffect:
         estimate: with ``lo`` and ``hi`` of its 95 % HC3 interval and ``p``; None if ``reason``.
         q: Benjamini-Hochberg over the table's rows.
         pct: the log-ratio as per cent of alone, ``pct_lo`` and ``pct_hi`` its interval.
-        models: how many models stand behind it; ``apart_p`` of Cochran's Q that they agree.
+        models: how many models stand behind it; ``apart_p`` of Welch's test that they agree.
         verdict: ``clear``, ``bounded`` (interval within the equivalence margin) or ``open``.
         hidden: the pooled Welch test saw nothing, and within models the effect is clear.
     """

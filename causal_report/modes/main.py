@@ -135,15 +135,10 @@ def combine(found: Sequence[Ratio]) -> Ratio | None:
 
 
 def apart(found: Sequence[Ratio]) -> float | None:
-    """Cochran's Q (1954): p that all models have one change; None for a single model."""
+    """Welch's test that all models have one change; None for a single model."""
     if len(found) < 2:
         return None
-    from scipy import stats
-
-    weights = [1 / r.se**2 for r in found]
-    mean = sum(w * r.estimate for w, r in zip(weights, found, strict=True)) / sum(weights)
-    q = sum(w * (r.estimate - mean) ** 2 for w, r in zip(weights, found, strict=True))
-    return float(stats.chi2.sf(q, len(found) - 1))
+    return regression.alike([r.estimate for r in found], [r.se for r in found], [r.df for r in found])
 
 
 def _row(group: str, model: str, frame: pd.DataFrame, column: Column) -> ModeEffect:
