@@ -26,3 +26,4 @@ def test_every_head_that_a_table_asks_for_is_there_and_no_other() -> None:
     }
     known = tomllib.loads((templates() / "text" / "en" / "heads.toml").read_text("utf-8"))["head"]
     assert asked == set(known)
+    assert not [source for source in sources if re.search(r'm\.table\([^\n]*\("[^"]+", "n?"\)', source)]
