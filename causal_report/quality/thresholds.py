@@ -86,7 +86,7 @@ TABLE: Mapping[str, Threshold] = {
         0.04,
         "log",
         "CPU power a live background load adds at least",
-        CURVE + "0.01 to 0.056 make no difference, at 0.08 a light load is never missed",
+        CURVE + "0.01 to 0.056 make no difference, at 0.08 half of the missing light loads are not found",
     ),
     "no-load-gpu": _row(0.05, "log", "GPU power it adds at least", HELD),
     "no-load-use": _row(3, "points", "GPU utilisation it adds at least", HELD),
