@@ -42,6 +42,21 @@ class Sampling:
     figures: str = "catalogue"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what a slip in a test module would make of it.
+
+        Raises:
+            UsageError: names the argument, its value and the mend.
+        """
+        for name in ("models", "without"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(pattern, str) for pattern in value):
+                raise UsageError(f"{name} = {value!r}: must be several names, such as ('examples/*',)")
+        if type(self.n) is not int or self.n < 1:
+            raise UsageError(f"n = {self.n!r}: must be a whole number of at least 1")
+        if not is_number(self.budget_gib) or self.budget_gib <= 0:
+            raise UsageError(f"budget_gib = {self.budget_gib!r}: must be a number above 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
@@ -64,6 +79,8 @@ class Background:
         Raises:
             UsageError: names the key, its value and the mend.
         """
+        if not isinstance(self.model, str):
+            raise UsageError(f"model = {self.model!r}: must be a text, such as 'examples/mnist'")
         if self.loop not in LOOPS:
             raise UnknownNameError("loop of a background", self.loop, LOOPS)
         if not isinstance(self.values, dict) or not all(map(is_number, self.values.values())):

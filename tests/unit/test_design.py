@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from energy_plugin.declare.case import Case, Program
 from energy_plugin.declare.catalog import Catalog, load_catalog
-from energy_plugin.declare.collect import Declaration, Defaults, expand, experiments
+from energy_plugin.declare.collect import (
+    Background,
+    Declaration,
+    Defaults,
+    Sampling,
+    expand,
+    experiments,
+)
 from energy_plugin.declare.design import defaults, from_options, joint, one_at_a_time
 from energy_plugin.declare.designtoml import read_design_file
 from energy_plugin.declare.order import block_of, blocks
@@ -156,6 +163,10 @@ def test_further_replicates_of_the_base_are_dealt_over_the_blocks_of_what_they_a
         (lambda: experiments("mnist", replicates=0), "replicates = 0: must be a whole number of at least 1"),
         (lambda: experiments("mnist", replicates="3"), "replicates = '3'"),  # type: ignore[arg-type]
         (lambda: experiments("mnist", limit=-1), "limit = -1"),
+        (lambda: Sampling(n=6, models="examples/*"), "models = 'examples/*': must be several names"),  # type: ignore[arg-type]
+        (lambda: Sampling(n=0), "n = 0: must be a whole number of at least 1"),
+        (lambda: Sampling(n=2, budget_gib=float("nan")), "budget_gib = nan: must be a number above 0"),
+        (lambda: Background(model=3), "model = 3: must be a text"),  # type: ignore[arg-type]
         (lambda: experiments(pairs=[("mnist",)]), "must be two models"),  # type: ignore[list-item]
         (lambda: experiments(pairs=[("mnist", "siamese", "word_lm")]), "must be two models"),  # type: ignore[list-item]
     ],
