@@ -1,6 +1,6 @@
 """What --energy-resume adds to a pytest whose cases are nearly all done.
 
-``python tests/benchmarks/resume.py [--cases N]`` prints seconds: collecting and planning N cases of a
+``python -m tests.benchmarks.resume [--cases N]`` prints seconds: collecting and planning N cases of a
 repository without torch, and the same with a session to resume in which all but one are finished.
 """
 

@@ -11,6 +11,7 @@ import pytest
 from causal_report import table
 from causal_report.errors import InputError
 from causal_report.sources import defaults, load
+from causal_report.sources.source import FILLED
 from tests.report import tables
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
@@ -35,7 +36,7 @@ def _unrecorded(folder: Path) -> Path:
 def test_what_was_not_recorded_stays_unknown(tmp_path: Path) -> None:
     built = table.build(load([_unrecorded(tmp_path)]))
     assert list(built.frame["design_epochs"].isna()) == [True, False] * 12
-    assert not [name for name in built.frame if str(name).startswith(table.FILLED)]
+    assert not [name for name in built.frame if str(name).startswith(FILLED)]
     column = next(c for c in built.columns if c.name == "design_epochs")
     assert not table.filled(built.frame, column).any()
 
