@@ -96,7 +96,12 @@ TABLE: Mapping[str, Threshold] = {
     "no-load-z": _row(2.0, "spreads", "the same in spreads", CONVENTION),
     "asleep": _row(0.69, "log", "GPU power below the model's own alone", "a half: the processor was off"),
     "short": _row(1.1, "log", "duration below what the work explains, without a metric", HELD),
-    "very-short": _row(1.61, "log", "duration below what the work explains, metric or not", "a fifth"),
+    "very-short": _row(
+        1.61,
+        "log",
+        "duration below what the work explains, metric or not",
+        "a fifth; " + CURVE + "at a third 2 % of a table are flagged in which runs stop early by themselves",
+    ),
     "metric-share": _row(
         0.6,
         "share",
