@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--country", default="", metavar="ISO", help="its mean carbon intensity where --grid is not given"
     )
     parser.add_argument("--language", default="en", help="language of the page")
-    parser.add_argument("--seed", type=int, default=0, help="of DiBS and the bootstrap")
+    parser.add_argument("--seed", type=_seed, default=0, help="of DiBS and the bootstrap")
     return parser
 
 
@@ -111,6 +111,12 @@ def _path(given: str) -> tuple[str, str, str]:
             f"{given!r} is not CAUSE:MEDIATOR:OUTCOME, such as epochs:energy_gpu_util_avg_percent:energy"
         )
     return names[0], names[1], names[2]
+
+
+def _seed(given: str) -> int:
+    if not given.isdecimal():
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number from 0 up")
+    return int(given)
 
 
 def _share(given: str) -> float:

@@ -145,7 +145,7 @@ def _alone(usable: Table) -> Table:
 
 def _keeping(whole: Table, flags: Sequence[Flag], chosen: Response, text: Text) -> Keeping:
     """The effects on energy and duration with and without the rows that are not what they say."""
-    doubtful = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code in quality.EXCLUDING}
+    doubtful = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code in quality.DOUBTFUL}
     if not doubtful:
         return keeping.compare((), (), 0, text)
 
@@ -155,7 +155,7 @@ def _keeping(whole: Table, flags: Sequence[Flag], chosen: Response, text: Text) 
         asked = [*outcomes.energies(rows, chosen)[:1], outcomes.DURATION]
         return effects.estimate(rows.frame, rows.of("design"), asked)
 
-    return keeping.compare(found({*quality.EXCLUDING, "failed"}), found({"failed"}), len(doubtful), text)
+    return keeping.compare(found(quality.EXCLUDING), found({"failed"}), len(doubtful), text)
 
 
 def _recipe(whole: Table, found: Sequence[Effect], text: Text, options: Options) -> Recipe | None:

@@ -52,7 +52,16 @@ def choose(frame: pd.DataFrame) -> Response:
                 n=known,
                 of=n,
             )
-    return Response(column="", label="", status="unavailable", reason=_why_not(frame), n=0, of=n)
+    return Response(
+        column="", label="", status="unavailable", reason=_few(frame) or _why_not(frame), n=0, of=n
+    )
+
+
+def _few(frame: pd.DataFrame) -> str:
+    """What is said where some rows have joules, but too few of them alike."""
+    names = [name for name in ("total_energy_joules", *_columns(frame)) if name in frame]
+    most = max((int(frame[name].notna().sum()) for name in names), default=0)
+    return f"{most} of {len(frame)} usable runs have them, fewer than half in one way" if most else ""
 
 
 def column(response: Response) -> Column | None:
@@ -89,9 +98,12 @@ def _reasons(frame: pd.DataFrame) -> pd.Series[str]:
     return frame["total_energy_reason"].astype(object).fillna("").astype(str)
 
 
+def _columns(frame: pd.DataFrame) -> list[str]:
+    return [str(c) for c in frame if str(c).startswith("estimate_") and str(c).endswith("_joules")]
+
+
 def _estimators(frame: pd.DataFrame) -> list[str]:
-    columns = [str(c) for c in frame if str(c).startswith("estimate_") and str(c).endswith("_joules")]
-    found = [c.removeprefix("estimate_").removesuffix("_joules") for c in columns]
+    found = [c.removeprefix("estimate_").removesuffix("_joules") for c in _columns(frame)]
     return sorted(found, key=lambda name: (name not in ESTIMATORS, name))
 
 

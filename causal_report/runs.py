@@ -37,7 +37,7 @@ def describe(
         notes.append(
             f"{pairs} rows come from pairs: the meters hold both programs, so they stay out of the effects"
         )
-    flagged = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code in quality.EXCLUDING}
+    flagged = {(f.experiment_id, f.timestamp, f.role) for f in flags if f.code in quality.DOUBTFUL}
     return Data(
         runs=len(frame),
         failed=int((~frame["training_success"]).sum()),
@@ -78,7 +78,8 @@ def _model(
 
 
 def _distinct(rows: pd.DataFrame, column: str) -> tuple[str, ...]:
-    return tuple(sorted({str(v) for v in rows[column] if v})) if column in rows else ()
+    """The words that stand in a column; of several tables one may not have it."""
+    return tuple(sorted({str(v) for v in rows[column].dropna() if v})) if column in rows else ()
 
 
 def _factor(column: Column, frame: pd.DataFrame) -> Factor:

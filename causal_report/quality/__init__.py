@@ -9,7 +9,7 @@ import pandas as pd
 
 from causal_report.findings import Flag
 from causal_report.quality.account import account
-from causal_report.quality.checks import EXCLUDING
+from causal_report.quality.checks import DOUBTFUL, EXCLUDING
 from causal_report.quality.examination import examine
 from causal_report.quality.view import see
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from causal_report.table import Table
     from causal_report.text import Text
 
-__all__ = ["EXCLUDING", "check", "findings", "usable"]
+__all__ = ["DOUBTFUL", "EXCLUDING", "check", "findings", "usable"]
 
 
 def findings(flags: Sequence[Flag], table: Table, text: Text, sources: Sequence[Source] = ()) -> Quality:

@@ -13,7 +13,7 @@ from causal_report import number
 from causal_report.findings.quality import Bound, Check, CheckFacts, Day, FlaggedRow, Quality
 from causal_report.findings.sentence import Sentence
 from causal_report.quality import default, order, work
-from causal_report.quality.checks import CHECKS, EXCLUDING
+from causal_report.quality.checks import CHECKS, DOUBTFUL, EXCLUDING
 from causal_report.quality.comparable import neighbours
 from causal_report.quality.examination import NOTED
 from causal_report.quality.thresholds import TABLE
@@ -74,20 +74,22 @@ def _sentences(
     sources: Sequence[Source],
 ) -> Iterator[Sentence]:
     runs = len(table.frame)
+    flagged = [row for row in flagged if any(check.name in DOUBTFUL for check in row.checks)]
 
     def say(key: str, **values: object) -> Sentence:
         return Sentence(key=key, text=text(f"quality.{key}", **values))
 
     if not flagged:
-        yield say("clean", runs=f"{runs:,}")
+        succeeded = int(table.frame["training_success"].sum()) if runs else 0
+        yield say("clean", runs=f"{succeeded:,}")
     else:
-        several = sum(len({c.name for c in row.checks} & EXCLUDING) > 1 for row in flagged)
+        several = sum(len({c.name for c in row.checks} & DOUBTFUL) > 1 for row in flagged)
         stay = text("quality.out" if any(row.excluded for row in flagged) else "quality.kept")
         share = number.unsigned(100 * len(flagged) / runs)
         yield say(
             "false_rows", n=f"{len(flagged):,}", runs=f"{runs:,}", share=share, stay=stay, m=f"{several:,}"
         )
-        found = [(n, name) for name, n in counts.items() if name in EXCLUDING]
+        found = [(n, name) for name, n in counts.items() if name in DOUBTFUL]
         most = sorted(found, key=lambda pair: (-pair[0], pair[1]))[:4]
         named = [text("quality.one", name=text(f"quality.check.{name}"), n=f"{n:,}") for n, name in most]
         yield say("most", checks=", ".join(named))

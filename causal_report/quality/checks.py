@@ -67,3 +67,5 @@ CHECKS = (
     Check(name="hidden-treatment", excludes=False, limits=("contradiction", "contradiction-t")),
 )
 EXCLUDING = frozenset(check.name for check in CHECKS if check.excludes)
+DOUBTFUL = EXCLUDING - {"failed"}
+"""A run that says itself that it failed is what it says."""

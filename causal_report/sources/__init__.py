@@ -34,9 +34,13 @@ def load(paths: Sequence[Path], *, defaults: Path | None = None) -> tuple[Source
     """
     found = tuple(source for path in paths for source in _all(path))
     names = [source.name for source in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [source for source in found if names.count(source.name) > 1]
     if twice:
-        raise InputError(f"given twice: {', '.join(twice)}; name each session once")
+        both = " and ".join(str(source.path) for source in twice if source.name == twice[0].name)
+        raise InputError(
+            f"given twice: {twice[0].name} ({both}); name each session once, and give tables that are two "
+            "different names"
+        )
     _apart(found)
     if defaults is None:
         return found
@@ -54,7 +58,9 @@ def _all(path: Path) -> Iterator[Source]:
         own = path.name == SUMMARY and (path.parent / JOURNAL).exists()
         yield session.read(path.parent) if own else published.read(path)
     else:
-        raise InputError(f"{path}: neither a session folder nor a .csv table")
+        raise InputError(
+            f"{path}: neither a session folder nor a .csv table; save a table of another form as CSV"
+        )
 
 
 def _sessions(folder: Path) -> list[Path]:

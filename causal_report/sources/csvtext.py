@@ -72,6 +72,12 @@ def read(path: Path, notes: Notes, is_number: Callable[[str], bool]) -> pd.DataF
     skipped = [row - text.lines_before for row, _ in ragged]
     frame.index = pd.Index(_kept(len(frame), skipped) + text.lines_before)
     _say_ragged(path, notes, ragged, len(text.header))
+    swallowed = text.raw.count(b"\n") - text.lines_before - 1 - len(frame) - len(skipped)
+    if swallowed > 0 and text.raw.count(b'"') % 2:
+        notes.lost(
+            f"{path.name}: a quotation mark is opened and not closed: {swallowed:,} lines were taken "
+            "for its cell. Close or remove it"
+        )
     return _without_blank(_points(frame, numbers) if text.decimal == "," else frame)
 
 
@@ -132,7 +138,7 @@ def _kept(n: int, skipped: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.
 def _say_ragged(path: Path, notes: Notes, ragged: Sequence[tuple[int, int]], wanted: int) -> None:
     if not ragged:
         return
-    named = ", ".join(f"row {row + 2} ({cells} cells)" for row, cells in ragged[:EXAMPLES])
+    named = ", ".join(f"row {row + 2} ({cells} cell{'s' * (cells != 1)})" for row, cells in ragged[:EXAMPLES])
     more = f" and {len(ragged) - EXAMPLES:,} more" if len(ragged) > EXAMPLES else ""
     notes.lost(
         f"{path.name}: left out because the header has {wanted} columns: {named}{more}. "

@@ -99,7 +99,7 @@ def _total(frame: pd.DataFrame) -> None:
     frame["total_energy_joules"] = frame[parts].sum(axis=1, skipna=False) if parts else np.nan
     known = frame["total_energy_joules"].notna()
     alone = "" if len(parts) == len(SUMS) else f"; {' and '.join(set(SUMS) - set(parts))} is not in the table"
-    gone = "a part is missing in the published table" if parts else "the table has no column of joules"
+    gone = "a part is missing in the table" if parts else "the table has no column of joules"
     frame["total_energy_status"] = np.where(known, "partial", "unavailable")
     reason = SUMMED if _summed(frame) else NOT_SAID
     frame["total_energy_reason"] = np.where(known, reason + alone, gone)

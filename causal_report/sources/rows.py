@@ -56,9 +56,10 @@ def _required(path: Path, frame: pd.DataFrame, notes: Notes) -> None:
     missing = [column for column in columns.REQUIRED if column not in frame]
     fatal = [column for column in missing if column in columns.IDENTITY]
     if fatal:
+        first = ", ".join(list(map(str, frame))[:3])
         raise InputError(
-            f"{path}: columns missing: {', '.join(fatal)}; this is not a table of trainings. "
-            f"{_likely(fatal, frame)}docs/tables.md lists the columns"
+            f"{path}: columns missing: {', '.join(fatal)}; this is not a table of trainings. Its first line "
+            f"begins with {first:.60}. {_likely(fatal, frame)}docs/tables.md lists the columns"
         )
     if "timestamp" in missing:
         notes.lost(f"{path.name}: no column timestamp; runs are told apart by experiment_id alone")
@@ -127,6 +128,12 @@ def _timestamps(name: str, frame: pd.DataFrame, notes: Notes) -> None:
 
 
 def _durations(name: str, frame: pd.DataFrame, notes: Notes) -> None:
-    gone = frame["duration_seconds"].isna() & frame["training_success"]
+    none = (frame["duration_seconds"] == 0) & frame["training_success"]
+    if bool(none.any()):
+        notes.lost(
+            f"{name}: duration_seconds is 0 in {named(frame, none)}: it took some time; taken as missing"
+        )
+        frame["duration_seconds"] = frame["duration_seconds"].mask(none)
+    gone = frame["duration_seconds"].isna() & frame["training_success"] & ~none
     if bool(gone.any()):
         notes.mended(f"{name}: duration_seconds is missing in {named(frame, gone)}")

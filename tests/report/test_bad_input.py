@@ -308,7 +308,8 @@ def test_the_command_gives_the_same_codes(tmp_path: Path) -> None:
 def test_durations_of_nought_and_an_empty_column_of_words_stop_nothing(tmp_path: Path) -> None:
     frame = _published().assign(duration_seconds=0.0, mutated_param=np.nan, num_mutated_params=1)
     code, report = _run(tmp_path, frame)
-    assert code in (0, PARTLY_READ)
+    assert code == PARTLY_READ
+    assert "duration_seconds is 0 in row 2" in " ".join(report["data"]["notes"])
     assert report["verdict"]["sentences"]
 
 
@@ -337,3 +338,62 @@ def test_a_table_without_readings_has_no_table_of_meters(tmp_path: Path) -> None
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "No readings were recorded with these runs: how their joules were measured" in page
     assert 'id="net-runs"' not in page
+
+
+def test_a_quotation_mark_that_is_not_closed_is_told(tmp_path: Path) -> None:
+    first, *rows = _published().to_csv(index=False).splitlines(keepends=True)
+    code, report = _run(tmp_path, "".join([first, *rows[:30], '"', *rows[30:]]).encode())
+    assert code == PARTLY_READ
+    assert "a quotation mark is opened and not closed: 9 lines were taken" in " ".join(
+        report["data"]["notes"]
+    )
+
+
+def test_joules_of_a_few_runs_are_not_said_to_be_none(tmp_path: Path) -> None:
+    frame = _published()
+    frame.loc[frame.index % 5 < 3, "energy_gpu_total_joules"] = NAN
+    code, report = _run(tmp_path, frame)
+    assert code == 0
+    first = report["verdict"]["sentences"][0]["text"]
+    assert "16 of 40 usable runs have them, fewer than half in one way" in first
+    assert "No joules exist" not in first
+
+
+def test_a_failed_run_is_not_called_doubtful(tmp_path: Path) -> None:
+    frame = _published().assign(training_success=[i != 4 for i in range(ROWS)])
+    _, report = _run(tmp_path, frame)
+    assert (report["data"]["failed"], report["data"]["flagged"], report["keeping"]["flagged"]) == (1, 0, 0)
+    assert report["quality"]["sentences"][0]["key"] == "clean"
+    assert "39" in report["quality"]["sentences"][0]["text"]
+
+
+def test_a_table_beside_a_session_has_no_data_called_nan(tmp_path: Path) -> None:
+    session, table = tables.golden(tmp_path), tmp_path / "table.csv"
+    _published().to_csv(table, index=False)
+    assert main([str(session), str(table), "--out", str(tmp_path / "out"), "--engine", "exact"]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert {s for m in report["data"]["models"] for s in (*m["data_sources"], *m["devices"])} == {
+        "mnist-5k",
+        "cuda",
+    }
+
+
+def test_two_tables_of_one_name_are_named_by_their_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / folder / "table.csv" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        _published().to_csv(path, index=False)
+    assert main([*map(str, paths), "--out", str(tmp_path / "out")]) == BAD_INPUT
+    err = capsys.readouterr().err
+    assert all(str(path) in err for path in paths)
+    assert "two different names" in err
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", "1.5"])
+def test_a_seed_that_is_none_is_bad_input(capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["table.csv", f"--seed={seed}"])
+    assert ended.value.code == BAD_INPUT
+    assert f"'{seed}' is not a whole number from 0 up" in capsys.readouterr().err
