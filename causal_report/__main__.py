@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 BAD_INPUT, PARTLY_READ, NO_RUN = 2, 4, 5
 """Nothing can be read; the page is written without what could not be; it is written, but no run is usable.
 (1 is Python's own, for a fault.)"""
+CODES = (
+    f"Ends with 0; {PARTLY_READ} where the page is written without what could not be read; with {NO_RUN} "
+    f"where no run is usable; with {BAD_INPUT} where the input or an option cannot be used."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m causal_report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m causal_report",
+        description="Read sessions and tables, analyse them, and write report.html and report.json.",
+        epilog=CODES,
+    )
     parser.add_argument(
         "results",
         nargs="+",
@@ -172,8 +180,7 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
         content = json.dumps(to_json(findings), indent=1, ensure_ascii=False, allow_nan=False)
         _write(out / "report.json", content + "\n")
         _write(out / "report.html", page)
-        if findings.advice.design:
-            _write(out / "advice.toml", findings.advice.design)
+        _advise(out / "advice.toml", findings.advice.design, text("advice.test.file"))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     usable = bool(findings.data.used or findings.data.pairs)
@@ -182,6 +189,14 @@ def _report(options: argparse.Namespace, given: Sequence[str]) -> tuple[Path, li
     strange = [p for p in findings.mediation.paths if not p.group]
     asked = [f"--path {p.cause}:{p.mediator}:{p.outcome}: {p.reason}" for p in strange]
     return out / "report.html", [*(note for source in sources for note in source.unread), *asked], usable
+
+
+def _advise(path: Path, design: str, mark: str) -> None:
+    """Write the design file; an earlier page's own is no advice of this one."""
+    if design:
+        _write(path, design)
+    elif path.exists() and path.read_text(encoding="utf-8", errors="replace").startswith(f"# {mark}"):
+        path.unlink()
 
 
 def _write(path: Path, content: str) -> None:

@@ -203,7 +203,8 @@ def _finished(sheet: Sheet, setup: Setup, words: str) -> Setup:
         words = "; ".join(
             [*filter(None, [words]), f"filled from the catalogue's defaults: {', '.join(filled)}"]
         )
-    reason = f"{len(rows)} rows are too few for {used} factors" if spare < LEAST_DF else ""
+    many = "1 factor" if used == 1 else f"{used} factors"
+    reason = f"{len(rows)} rows are too few for {many}" if spare < LEAST_DF else ""
     return replace(
         setup,
         stratum=stratum,

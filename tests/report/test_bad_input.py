@@ -322,17 +322,6 @@ def test_several_clear_effects_are_told_where_no_joules_split_them(tmp_path: Pat
     assert told[:2] == ["effect_doubling", "effect_doubling"]
 
 
-def test_a_path_with_an_unknown_name_is_told_and_the_rest_is_answered(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, report = _run(tmp_path, _published(), "--path", "epoch:energy_gpu_util_avg_percent:energy")
-    assert code == PARTLY_READ
-    said = "--path epoch:energy_gpu_util_avg_percent:energy: no column answers to epoch; is it epochs?"
-    assert said in capsys.readouterr().err
-    assert _effects(report, ENERGY)
-    assert "no column answers to epoch" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-
-
 def test_a_table_without_readings_has_no_table_of_meters(tmp_path: Path) -> None:
     _run(tmp_path, _published())
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
@@ -376,24 +365,3 @@ def test_a_table_beside_a_session_has_no_data_called_nan(tmp_path: Path) -> None
         "mnist-5k",
         "cuda",
     }
-
-
-def test_two_tables_of_one_name_are_named_by_their_paths(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [tmp_path / folder / "table.csv" for folder in ("a", "b")]
-    for path in paths:
-        path.parent.mkdir()
-        _published().to_csv(path, index=False)
-    assert main([*map(str, paths), "--out", str(tmp_path / "out")]) == BAD_INPUT
-    err = capsys.readouterr().err
-    assert all(str(path) in err for path in paths)
-    assert "two different names" in err
-
-
-@pytest.mark.parametrize("seed", ["-1", "x", "1.5"])
-def test_a_seed_that_is_none_is_bad_input(capsys: pytest.CaptureFixture[str], seed: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["table.csv", f"--seed={seed}"])
-    assert ended.value.code == BAD_INPUT
-    assert f"'{seed}' is not a whole number from 0 up" in capsys.readouterr().err
