@@ -128,7 +128,7 @@ def pooled(found: Sequence[Particles]) -> Particles:
         cyclic=cyclic,
         weight=min(one.weight for one in found),
         settings={**found[0].settings, "fillings": len(found)},
-        warnings=_warnings(cyclic, spread),
+        warnings=_warnings(cyclic, spread, "fillings"),
     )
 
 
@@ -141,13 +141,15 @@ def forget() -> None:
     cast(Any, jax).clear_caches()
 
 
-def _warnings(cyclic: float, spread: Matrix) -> tuple[str, ...]:
+def _warnings(cyclic: float, spread: Matrix, between: str = "seeds") -> tuple[str, ...]:
     found = []
     if cyclic > 0:
         found.append(f"{cyclic:.0%} of the particles were cyclic and are left out")
     unstable = int((spread > UNSTABLE_SD).sum())
     if unstable:
-        found.append(f"{unstable} edges differ between seeds by more than {UNSTABLE_SD} (standard deviation)")
+        found.append(
+            f"{unstable} edges differ between {between} by more than {UNSTABLE_SD} (standard deviation)"
+        )
     return tuple(found)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from causal_report import imputation, regression, response, table
-from causal_report.discovery import evidence, groups
+from causal_report.discovery import dibs, evidence, groups
 from causal_report.discovery.prepare import Prepared, prepare
 from causal_report.table import Column
 from causal_report.text import Text
@@ -201,6 +201,31 @@ def test_edges_that_complete_rows_have_lost_are_found(monkeypatch: pytest.Monkey
             gained.append(_f1(filled, truth) - _f1(left_out, truth))
     assert len(gained) >= 3
     assert np.mean(gained) > 0.05
+
+
+def test_dibs_runs_once_on_each_filling_and_the_mean_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def discover(x: NDArray[np.float64], allowed: NDArray[np.bool_], **given: Any) -> dibs.Particles:
+        seen.append((given["name"], given["seeds"]))
+        edges = np.where(allowed, 0.2 * len(seen), 0.0)
+        return dibs.Particles(
+            edge_probability=edges,
+            share=edges,
+            seed_sd=edges,
+            cyclic=0.0,
+            weight=5.0,
+            settings={"seeds": 1},
+            warnings=(),
+        )
+
+    monkeypatch.setattr(dibs, "discover", discover)
+    graph = evidence.look(_prepared(_frame()), engine="dibs", seed=0, name="examples/all").graph
+    assert seen == [(f"examples/all#{number}", 1) for number in range(imputation.TIMES)]
+    assert {round(edge.dibs or 0.0, 6) for edge in graph.edges} == {0.6}
+    run = next(run for run in graph.engines if run.name == "dibs")
+    assert run.settings["fillings"] == imputation.TIMES
+    assert all("between fillings" in warning for warning in run.warnings)
 
 
 def test_what_is_filled_makes_no_edges_of_noise() -> None:
