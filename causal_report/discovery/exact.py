@@ -1,11 +1,11 @@
 """Exact Bayesian model averaging over all graphs the tiers allow.
 
-Each node's parent sets of up to four are scored by their marginal likelihood under Zellner's g-prior
-with unit information, g = n (Liang et al. 2008, eq. 6); each possible edge is there with probability
-one quarter before the data. Outcomes have parents only in earlier tiers, so their sets are simply
-summed. Mediators may cause each other; there the sum runs over
-orders by dynamic programming (Koivisto and Sood 2004), so cyclic graphs have no weight. Everything
-is a function of the Gram matrix, so that many resamples are averaged at once.
+Each node's parent sets of up to four (fewer of more than 22 candidates) are scored by their marginal
+likelihood under Zellner's g-prior with unit information, g = n (Liang et al. 2008, eq. 6); each possible
+edge is there with probability one quarter before the data. Outcomes have parents only in earlier tiers,
+so their sets are simply summed. Mediators may cause each other; there the sum runs over orders by
+dynamic programming (Koivisto and Sood 2004), so cyclic graphs have no weight. Everything is a function
+of the Gram matrix, so that many resamples are averaged at once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Parents = tuple[int, ...]
 
 MOST_PARENTS = 4
+MOST_SETS = 10_000
+"""Larger sets of a node's parents are left out where there would be more sets than this."""
 EDGE_PRIOR = 0.25
 """Chosen on the tuning seeds of tests/benchmarks/discovery.py, where 0.2 to 0.3 do equally well."""
 MOST_MEDIATORS = 8
@@ -91,13 +93,23 @@ def scored(grams: Array, child: int, parents: Sequence[int], rows: int) -> tuple
     g = max(rows, 2)
     odds = math.log(EDGE_PRIOR / (1 - EDGE_PRIOR))
     whole = np.maximum(grams[:, child, child][:, None], LEAST_RSS)
-    for k in range(min(MOST_PARENTS, len(parents), max(0, rows - 2)) + 1):
+    for k in range(min(_largest(len(parents)), max(0, rows - 2)) + 1):
         sets = list(combinations(parents, k))
         rest = np.maximum(_unexplained(grams, child, sets) / whole, LEAST_RSS)
         likelihood = 0.5 * (g - 1 - k) * math.log(1 + g) - 0.5 * (g - 1) * np.log(1 + g * rest)
         scores.append(likelihood + k * odds)
         found += sets
     return found, np.concatenate(scores, axis=1)
+
+
+def _largest(candidates: int) -> int:
+    """How many parents a node may have at most, so that its sets can all be scored."""
+    sets = 1
+    for k in range(1, min(MOST_PARENTS, candidates) + 1):
+        sets += math.comb(candidates, k)
+        if sets > MOST_SETS:
+            return k - 1
+    return min(MOST_PARENTS, candidates)
 
 
 def _unexplained(grams: Array, child: int, sets: Sequence[Parents]) -> Array:

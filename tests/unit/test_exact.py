@@ -76,6 +76,14 @@ def test_more_mediators_than_orders_can_be_summed_over_are_refused() -> None:
         exact.edge_probabilities(x, allowed_edges(["design", *["mediator"] * 9]))
 
 
+def test_a_hundred_candidates_are_weighed_without_weighing_millions_of_sets() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 101))
+    x[:, 100] += 2 * x[:, 3] - 2 * x[:, 70]
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    found = exact.edge_probabilities(x, allowed_edges([*["design"] * 100, "energy"]))[:, 100]
+    assert set(np.flatnonzero(found > 0.5)) == {3, 70}
+
+
 def test_pure_noise_finds_few_edges() -> None:
     """Ten tables of noise with 10 allowed edges each: at most three of the hundred reach one half."""
     found = 0
