@@ -21,14 +21,14 @@ UNIT_RATIO = 10.0
 
 
 def typed(name: str, frame: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """Every column as what its name says, in place: numbers, words, or whatever all its cells are."""
+    """Every column as what its name says: numbers, words, or whatever all its cells are."""
     for column in list(frame.columns):
         if columns.is_number(column):
             values = _numbers(name, column, frame, notes)
             frame[column] = _possible(name, column, frame, values, notes)
         elif not columns.is_words(column) and column != "training_success":
             frame[column] = _whatever(frame[column])
-    return frame
+    return frame.copy()  # in one piece: pandas warns of frames patched column by column
 
 
 def truth(name: str, column: str, frame: pd.DataFrame, notes: Notes) -> pd.Series[bool]:

@@ -28,7 +28,7 @@ def read(path: Path, notes: Notes) -> pd.DataFrame:
     """
     frame = csvtext.read(path, notes, columns.is_number)
     frame = _without_unknown_units(path.name, frame, notes)
-    cells.typed(path.name, frame, notes)
+    frame = cells.typed(path.name, frame, notes)
     frame = raw.merge(path.name, frame, notes)
     _required(path, frame, notes)
     frame = _identified(path.name, frame, notes)

@@ -234,6 +234,17 @@ def test_joules_that_are_not_watts_times_seconds_are_another_unit(
     assert ("not in the unit its name says" in " ".join(notes.unread)) == said
 
 
+def test_two_hundred_columns_are_one_piece(tmp_path: Path) -> None:
+    lines = PLAIN.splitlines()
+    more = [f"hyperparam_h{i}" for i in range(200)]
+    wide = [lines[0] + "," + ",".join(more), *(line + ",0.5" * 200 for line in lines[1:])]
+    frame, _ = _read(tmp_path, "\n".join(wide) + "\n")
+    frame["one_more"] = (
+        1.0  # pandas warns, and a warning is an error here, where a frame is in too many pieces
+    )
+    assert len(frame.columns) > 200
+
+
 def test_a_row_that_stands_twice_counts_once(tmp_path: Path) -> None:
     frame, notes = _read(tmp_path, PLAIN + RUNS[1] + "\n")
     assert len(frame) == 3
