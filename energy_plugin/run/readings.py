@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 ADDITIVE_GAUGES = {"power_w", "power_average_w", "memory_used_bytes"}
 FROZEN, RAPL = "frozen-counter", "rapl-"
-SAME = 1.02
-"""Two meters of one counter, each with its own edges, agree to this factor ..."""
-ALIVE_W = 0.5
-"""... and no package that lives takes less than this."""
+ALIVE_W, LEAST_SHARE = 0.5, 0.5
+"""Another meter that counted on had at least this power meanwhile, or this share of the power before."""
 BITS = {"throttle_reasons"}
 """Gauges that are sets of bits: a mean of them says nothing."""
 
@@ -103,7 +101,8 @@ def _no_more(reading: Reading, other: Reading) -> bool:
     if reading.status != "measured" or reading.joules is None:
         return False
     stood_s = reading.window.duration_s - other.covered_s
-    return reading.joules <= SAME * (other.hi_j or 0.0) + ALIVE_W * stood_s
+    usual_w = (other.joules or 0.0) / other.covered_s if other.covered_s else 0.0
+    return reading.joules <= (other.hi_j or 0.0) + max(ALIVE_W, LEAST_SHARE * usual_w) * stood_s
 
 
 def idle_around(trace: Trace, before: Window | None, after: Window | None) -> Idle | None:
