@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from causal_report import number
+from causal_report.discovery.validation import assumed
 from causal_report.findings.sentence import Sentence
 from causal_report.mediation.modes import BACKGROUND
 from causal_report.table import OFF
@@ -83,6 +84,9 @@ def _answer(say: Say, text: Text, known: Sequence[MediationPath]) -> Iterator[Se
         yield say("first", of=len(known), clear=len(clear), **values) if first else say("more", **values)
     if any(p.cause == BACKGROUND for p in clear):
         yield say("load_counted")
+    heated = sum(_heated(p) for p in clear)
+    if heated:
+        yield say("heated", n=heated, clear=len(clear))
     suppressed = sum(p.kind == "inconsistent" for p in clear)
     if suppressed:
         yield say("suppressed", n=suppressed, clear=len(clear))
@@ -110,12 +114,17 @@ def _none_clear(say: Say, text: Text, known: Sequence[MediationPath]) -> Sentenc
     )
 
 
+def _heated(path: MediationPath) -> bool:
+    """Whether the mediator may as well have come of the outcome."""
+    return assumed(path.mediator, path.outcome)
+
+
 def _spread(clear: Sequence[MediationPath]) -> list[MediationPath]:
-    """The surest path of each cause in each group, a few of them, hyperparameters before the load."""
+    """The surest path of each cause in each group, a few of them; loads and heat come last."""
     best: dict[tuple[str, str], MediationPath] = {}
-    for path in clear:
+    for path in sorted(clear, key=_heated):
         best.setdefault((path.group, path.cause), path)
-    return sorted(best.values(), key=lambda p: p.cause == BACKGROUND)[:MOST_SAID]
+    return sorted(best.values(), key=lambda p: (p.cause == BACKGROUND, _heated(p)))[:MOST_SAID]
 
 
 def _values(text: Text, path: MediationPath) -> dict[str, str]:
