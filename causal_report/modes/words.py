@@ -47,6 +47,7 @@ def _answer(effects: Sequence[ModeEffect], energy: str, text: Text) -> Sentence:
         return _say(text, "unanswered", reason=whole.reason)
     values = {
         "outcome": whole.label,
+        "share": text("modes.share") if whole.metered == "whole machine" else "",
         "change": number.percent(whole.pct),
         "lo": number.percent(whole.pct_lo),
         "hi": number.percent(whole.pct_hi),

@@ -73,6 +73,7 @@ def test_the_first_sentence_answers_with_interval_and_n() -> None:
     assert first.startswith("With a background load, energy is higher by ")
     assert "95 % interval" in first
     assert "60 runs alone, 60 with a load" in first
+    assert "the load's own share included" in first
 
 
 def test_metered_values_of_background_runs_are_said_to_hold_the_load() -> None:
