@@ -210,8 +210,12 @@ def _runs(
 
 
 def _most_j(channel: Channel, seconds: float) -> float:
-    """What a counter may have risen by since it last moved; of what is no GPU or processor nobody knows."""
-    if channel.kind != "direct" or not channel.id.startswith(("gpu:", "cpu:")):
+    """What a counter may have risen by since it last moved; of what is no GPU or processor nobody knows.
+
+    Nor of recorded joules, which are played into a span of time that is not their own.
+    """
+    device = channel.kind == "direct" and channel.id.startswith(("gpu:", "cpu:"))
+    if not device or channel.source.startswith("replay:"):
         return math.inf
     return max(MOST_W, LIMIT_FACTOR * channel.limit_w) * (seconds + channel.tick_s + LEAP_S)
 
