@@ -116,7 +116,7 @@ class Design:
         """
         own = own_ranges(model, self.ranges)
         if self.names == ("all",):
-            chosen = [h for h in model.hyperparameters.values() if h.ranges]
+            chosen = [h for h in model.hyperparameters.values() if h.ranges or h.name in own]
         elif self.names is not None:
             chosen = [known(model, name) for name in self.names]
         elif self.values:

@@ -45,13 +45,14 @@ def visible(environ: Mapping[str, str], listed: Sequence[Listed]) -> Visible:
         return Visible(None)
     value = environ[VARIABLE]
     entries = [entry.strip() for entry in value.split(",")]
-    alike = len({gpu.name for gpu in listed}) <= 1 or environ.get(ORDER) == BY_BUS
+    alike = len({gpu.name for gpu in listed if gpu.name}) <= 1 or environ.get(ORDER) == BY_BUS
     if not alike and any(entry.isdecimal() for entry in entries):
         return Visible(
             None, f"{VARIABLE}={value}: which of unlike GPUs is not known without {ORDER}={BY_BUS}"
         )
     try:
-        found = list(itertools.takewhile(bool, (_named(entry, listed) for entry in entries)))
+        named = (_named(entry, listed) for entry in entries)
+        found = list(itertools.takewhile(lambda uuid: uuid is not None, named))
     except SensorError as error:
         return Visible(None, f"{VARIABLE}={value}: whose slice that is cannot be told ({error.code})")
     return Visible(frozenset(uuid for uuid in found if uuid), f"not among {VARIABLE}={value}")

@@ -47,6 +47,7 @@ class Hold:
         governor: str = "",
         limits_w: Sequence[float] = (),
         gpus: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
         sysfs: Path | None = None,
     ) -> None:
         self._lock = HostLock(lock)
@@ -56,7 +57,7 @@ class Hold:
         self._told: dict[str, Any] = {}
         self._left: dict[str, Any] = {}
         self._before: dict[str, str] = {}
-        self.limits = PowerLimits(gpus)
+        self.limits = PowerLimits(gpus, environ=environ)
         self.notes: list[str] = []
         self.faults: list[str] = []
 
@@ -152,6 +153,7 @@ def hold_of(options: Options, plan: Sequence[Case]) -> Hold:
         governor=options.governor,
         limits_w=limits_w,
         gpus=options.gpus,
+        environ={} if options.executor == "docker" else None,  # a container sees none of ours
         sysfs=options.sysfs,
     )
 

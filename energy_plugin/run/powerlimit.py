@@ -29,10 +29,12 @@ class PowerLimits:
 
     Args:
         gpus: their UUIDs; when empty those of ``CUDA_VISIBLE_DEVICES``, and without that all.
+        environ: of the programs; this process's own by default.
     """
 
-    def __init__(self, gpus: Sequence[str] = ()) -> None:
+    def __init__(self, gpus: Sequence[str] = (), *, environ: Mapping[str, str] | None = None) -> None:
         self._gpus = tuple(gpus)
+        self._environ = environ
         self._handles: dict[str, Any] = {}
         self.before: dict[str, float] = {}
 
@@ -46,7 +48,7 @@ class PowerLimits:
             UsageError: no such GPU, no permission, or a limit outside of what the GPU takes.
         """
         try:
-            self._handles = _find(self._gpus)
+            self._handles = _find(self._gpus, os.environ if self._environ is None else self._environ)
             self.before = {uuid: _now_w(handle) for uuid, handle in self._handles.items()}
             for uuid, handle in self._handles.items():
                 _refuse_outside(uuid, handle, wanted_w)
@@ -92,7 +94,7 @@ class PowerLimits:
         failed = []
         for uuid, watts in wanted.items():
             try:
-                handles = self._handles if uuid in self._handles else _find((uuid,))
+                handles = self._handles if uuid in self._handles else _find((uuid,), {})
                 if abs(_now_w(handles[uuid]) - watts) > PART_W / 2:
                     _set_w(handles[uuid], watts)
             except (SensorError, ImportError, UsageError):
@@ -105,8 +107,8 @@ def is_at(seen_w: Mapping[str, float], watts: float) -> bool:
     return bool(seen_w) and all(abs(now_w - watts) <= PART_W for now_w in seen_w.values())
 
 
-def _find(gpus: Sequence[str]) -> dict[str, Any]:
-    """Handles by UUID."""
+def _find(gpus: Sequence[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Handles by UUID of these GPUs, or of those that *environ* leaves to programs."""
     import pynvml
 
     call(pynvml.nvmlInit)
@@ -115,13 +117,13 @@ def _find(gpus: Sequence[str]) -> dict[str, Any]:
     missing = [uuid for uuid in gpus if uuid not in found]
     if missing or not found:
         raise UsageError(f"{OPTION}: NVML lists no GPU {', '.join(missing)}".rstrip())
-    given = visible(
-        os.environ, [Listed(uuid, str(call(pynvml.nvmlDeviceGetName, h))) for uuid, h in found.items()]
-    )
-    chosen = gpus or (found if given.uuids is None else given.uuids)
-    if not chosen:
-        raise UsageError(f"{OPTION}: the programs see no GPU, by {VARIABLE}={os.environ[VARIABLE]}")
-    return {uuid: handle for uuid, handle in found.items() if uuid in chosen}
+    if gpus:
+        return {uuid: found[uuid] for uuid in gpus}
+    listed = [Listed(uuid, str(call(pynvml.nvmlDeviceGetName, handle))) for uuid, handle in found.items()]
+    given = visible(environ, listed).uuids
+    if given is not None and not given:
+        raise UsageError(f"{OPTION}: the programs see no GPU, by {VARIABLE}={environ[VARIABLE]}")
+    return {uuid: handle for uuid, handle in found.items() if given is None or uuid in given}
 
 
 def _now_w(handle: object) -> float:

@@ -112,6 +112,13 @@ def test_named_ranges_of_the_concurrency_study_are_factors_of_the_default() -> N
     assert [t["learning_rate"] for t in treatments if "learning_rate" in t] == pytest.approx([0.2, 5.0])
 
 
+def test_all_takes_in_what_only_the_design_gives_a_range() -> None:
+    model = CATALOG.model("pytorch_resnet_cifar10/resnet20")
+    assert not model.hyperparameters["batch_size"].ranges
+    drawn = joint("all", n=3, ranges={"batch_size": [16, 128]}).treatments(model, 0)
+    assert all(16 <= float(t["batch_size"]) <= 128 and "seed" in t for t in drawn)
+
+
 def test_explicit_runs_are_taken_as_given_by_name_or_role() -> None:
     design = explicit({"epochs": 3}, {"epochs": 3, "learning_rate": 0.5}, {"epochs": 3})
     assert design.treatments(MNIST, 0) == [{"epochs": 3}, {"epochs": 3, "learning_rate": 0.5}]

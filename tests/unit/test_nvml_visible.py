@@ -58,6 +58,12 @@ def test_an_index_of_unlike_gpus_means_nothing_without_their_order() -> None:
     assert visible({"CUDA_VISIBLE_DEVICES": "GPU-aa11"}, UNLIKE).uuids == frozenset({"GPU-aa11"})
 
 
+def test_a_gpu_that_fell_off_the_bus_makes_no_others_unlike_and_hides_none() -> None:
+    listed = [ALIKE[0], Listed("", ""), ALIKE[2]]
+    assert visible({"CUDA_VISIBLE_DEVICES": "0"}, listed).uuids == frozenset({"GPU-aa11"})
+    assert visible({"CUDA_VISIBLE_DEVICES": "1,2"}, listed).uuids == frozenset({"GPU-bb33"})
+
+
 CODE = """
 import os
 from energy_plugin.errors import UsageError
@@ -71,6 +77,7 @@ try:
     PowerLimits().open([200])
 except UsageError as error:
     print(error)
+print(len(PowerLimits(environ={}).open([200])))
 os.environ["CUDA_VISIBLE_DEVICES"] = "1"
 print(*PowerLimits().open([200]))
 """
@@ -87,10 +94,11 @@ def test_what_the_program_is_not_given_is_neither_counted_nor_limited(tmp_path: 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    one, slice_, none, every, refused, limited = done.stdout.splitlines()
+    one, slice_, none, every, refused, contained, limited = done.stdout.splitlines()
     assert one == "(False, 'not-chosen') (True, '')"
     assert slice_ == "(True, '') (True, '')"  # whose slice it is cannot be told: nothing is left out
     assert none == "(False, 'not-chosen') (False, 'not-chosen')"
     assert every == "True True"
     assert refused == "--energy-power-limit: the programs see no GPU, by CUDA_VISIBLE_DEVICES="
+    assert contained == "2"  # a container does not see the variable
     assert limited == "GPU-00000000-0000-0000-0000-000000000002"
