@@ -200,7 +200,12 @@ def _zeros(frame: pd.DataFrame, name: str) -> tuple[tuple[str, float], ...]:
     if bool((doses < 0).any()) or not bool((above.groupby(models).nunique() > 1).any()):
         return ()
     middles = pd.Series(np.log(above), dtype=float).groupby(models).mean().fillna(0.0)
-    return tuple((str(model), float(np.exp(middle))) for model, middle in middles.items())
+    least, most = (getattr(above.groupby(models), end)() for end in ("min", "max"))
+    # exactly the only dose: a model with one has nothing to vary but whether it is on
+    return tuple(
+        (str(model), float(least[model] if least[model] == most[model] else np.exp(middle)))
+        for model, middle in middles.items()
+    )
 
 
 def _switch(frame: pd.DataFrame, name: str) -> dict[str, pd.Series[Any]]:
