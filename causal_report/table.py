@@ -199,13 +199,11 @@ def _zeros(frame: pd.DataFrame, name: str) -> tuple[tuple[str, float], ...]:
     models = frame["model_id"].astype(str)
     if bool((doses < 0).any()) or not bool((above.groupby(models).nunique() > 1).any()):
         return ()
-    middles = pd.Series(np.log(above), dtype=float).groupby(models).mean().fillna(0.0)
-    least, most = (getattr(above.groupby(models), end)() for end in ("min", "max"))
-    # exactly the only dose: a model with one has nothing to vary but whether it is on
-    return tuple(
-        (str(model), float(least[model] if least[model] == most[model] else np.exp(middle)))
-        for model, middle in middles.items()
-    )
+    grouped = above.groupby(models)
+    only = grouped.first().where(grouped.nunique() == 1)  # as it is: rounded, it would seem to vary
+    logs = pd.Series(np.log(above), dtype=float).groupby(models).mean()
+    middles = only.fillna(logs.map(np.exp)).fillna(1.0)
+    return tuple((str(model), float(middle)) for model, middle in middles.items())
 
 
 def _switch(frame: pd.DataFrame, name: str) -> dict[str, pd.Series[Any]]:

@@ -90,6 +90,19 @@ def test_zero_and_one_other_dose_are_two_levels_on_the_plain_scale() -> None:
     assert SWITCH not in columns
 
 
+@pytest.mark.parametrize("only", [5e-4, 0.02, 7.0, 200.0])
+def test_a_model_with_one_dose_beside_zero_has_no_elasticity_of_its_own(only: float) -> None:
+    """Its zeros stand exactly at that dose: a place that rounding moved would look like another level."""
+    for n in range(60, 100, 4):
+        frame = _frame(n)
+        one = frame["model"] == tables.MODELS[0]
+        frame.loc[one & (frame["hyperparam_weight_decay"] > 0), "hyperparam_weight_decay"] = only
+        built = _built(frame)
+        column = next(c for c in built.columns if c.name == DECAY)
+        rows = built.frame[built.frame["model"] == tables.MODELS[0]]
+        assert table.values(rows, column).nunique() == 1
+
+
 def test_where_a_default_was_filled_in_is_known_of_both_columns() -> None:
     frame = _frame(24)
     frame["filled_hyperparam_weight_decay"] = np.arange(24) < 5
