@@ -110,6 +110,11 @@ def make_meters(
     return [makers[name]() for name in names]
 
 
+def environ_of(options: Options) -> Mapping[str, str] | None:
+    """Where programs find ``CUDA_VISIBLE_DEVICES``: None is our own, of which a container sees nothing."""
+    return {} if options.executor == "docker" else None
+
+
 def meters_of(options: Options) -> list[Meter]:
     """The meters that *options* choose, none of them probed yet; raises as :func:`make_meters`."""
     return make_meters(
@@ -117,7 +122,7 @@ def meters_of(options: Options) -> list[Meter]:
         tdp=options.tdp,
         replay=options.replay,
         gpus=options.gpus,
-        environ={} if options.executor == "docker" else None,  # a container sees none of ours
+        environ=environ_of(options),
         country=options.country,
         sysfs=options.sysfs,
         walls=options.walls,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energy_plugin.errors import UsageError
+from energy_plugin.meters.select import environ_of
 from energy_plugin.run.governor import Governor
 from energy_plugin.run.lock import HostLock
 from energy_plugin.run.powerlimit import PowerLimits
@@ -153,7 +154,7 @@ def hold_of(options: Options, plan: Sequence[Case]) -> Hold:
         governor=options.governor,
         limits_w=limits_w,
         gpus=options.gpus,
-        environ={} if options.executor == "docker" else None,  # a container sees none of ours
+        environ=environ_of(options),
         sysfs=options.sysfs,
     )
 
