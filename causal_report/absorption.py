@@ -67,6 +67,13 @@ class Absorption:
         return np.asarray(found + np.where(held, own, 0.0) + among[self.first], dtype=np.float64)
 
 
+def centred(columns: Vector, groups: Codes) -> Vector:
+    """Columns, shape (n, k), less their mean within each group."""
+    sizes = np.maximum(np.bincount(groups), 1)
+    means = [np.bincount(groups, weights=column) / sizes for column in columns.T]
+    return np.asarray(columns - np.column_stack(means)[groups]) if means else columns
+
+
 def none(n: int) -> Absorption:
     """The intercept alone over *n* rows."""
     return absorb(np.zeros(n, dtype=np.intp))

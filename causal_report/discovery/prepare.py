@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report import imputation
+from causal_report.absorption import centred
 from causal_report.effects import LABELS_ONLY
 from causal_report.table import strata, values, vector
 
@@ -154,13 +155,8 @@ def _filled(rows: pd.DataFrame, columns: Sequence[Column], seed: Sequence[int]) 
     """Standardised matrices without holes."""
     groups = np.unique(strata(rows), return_inverse=True)[1]
     raw = np.column_stack([vector(rows, c) for c in columns])
-    sizes = np.bincount(groups)
-    made = []
-    for full in imputation.fill(raw, groups, seed):
-        means = np.column_stack([np.bincount(groups, column) / sizes for column in full.T])
-        centred = full - means[groups]
-        made.append(np.asarray(centred / centred.std(axis=0)))
-    return tuple(made)
+    within = (centred(full, groups) for full in imputation.fill(raw, groups, seed))
+    return tuple(np.asarray(x / x.std(axis=0)) for x in within)
 
 
 def _holes(rows: pd.DataFrame, columns: Sequence[Column]) -> str:

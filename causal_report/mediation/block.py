@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causal_report.absorption import centred
 from causal_report.mediation import moments
 from causal_report.mediation.fit import Adjusted
 
@@ -114,7 +115,7 @@ class Block:
         if self._grams is None:
             strata = self._strata()
             columns = np.column_stack([self.group.values[name][self.rows] for name in self.names])
-            z = moments.centred(columns, strata)
+            z = centred(columns, strata)
             named = "\n".join([self.group.name, *self.group.keys[self.rows]])
             rng = np.random.default_rng([self.seed, zlib.crc32(named.encode())])
             drawn = moments.resampled(z, strata, self.draws, rng)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from causal_report.mediation.moments import centred
+from causal_report.absorption import centred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -43,13 +43,6 @@ class Slopes:
         return (self.a * self.b)[self.usable]
 
 
-def centred(columns: Array, strata: Codes) -> Array:
-    """Columns, shape (n, k), less their mean within each stratum."""
-    sizes = np.maximum(np.bincount(strata), 1)
-    means = [np.bincount(strata, weights=column) / sizes for column in columns.T]
-    return columns - np.column_stack(means)[strata] if means else columns
-
-
 def counts(n: int, draws: int, rng: np.random.Generator) -> Iterator[Array]:
     """Multinomial counts, shape (chunk, n), for *draws* resamples of *n* rows in chunks."""
     size = max(1, CELLS // n)

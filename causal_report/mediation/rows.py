@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report import response as responses
+from causal_report.absorption import centred
 from causal_report.effects import LABELS_ONLY
 from causal_report.mediation import moments
-from causal_report.mediation.moments import SINGULAR, centred
+from causal_report.mediation.moments import SINGULAR
 from causal_report.table import strata, vector
 
 if TYPE_CHECKING:

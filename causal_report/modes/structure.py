@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causal_report import outcomes, regression
+from causal_report.absorption import centred
 from causal_report.discovery import exact
 from causal_report.discovery.prepare import allowed_edges
 from causal_report.errors import EngineError
@@ -135,14 +136,11 @@ def probabilities(matched: Matched, background: Mask) -> tuple[Matrix, Matrix]:
     """The exact engine on the rows that are labelled alone, and on the others; each [parent, child]."""
     found = []
     for rows_in in (~background, background):
-        x = matched.x[rows_in]
         groups = matched.groups[rows_in]
-        sizes = np.bincount(groups)
-        means = np.stack([np.bincount(groups, weights=column) for column in x.T])[:, groups] / sizes[groups]
-        x = x - means.T
+        x = centred(matched.x[rows_in], groups)
         spread = x.std(axis=0)
         x = x / np.where(spread > 1e-9, spread, 1.0)
-        found.append(exact.edge_probabilities(x, matched.allowed, len(x) - int((sizes > 0).sum()) + 1))
+        found.append(exact.edge_probabilities(x, matched.allowed, len(x) - len(np.unique(groups)) + 1))
     return found[0], found[1]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from causal_report.absorption import centred
 from causal_report.mediation import intervals, moments
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def by_moments(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Percentile and BCa interval, jackknife included."""
     strata = np.zeros(len(frame), dtype=np.intp)
-    z = moments.centred(frame.to_numpy(), strata)
+    z = centred(frame.to_numpy(), strata)
     found, left_out, whole = (
         moments.slopes(grams, *moments.swept(grams, [0]), (1, 2, 3)).indirect
         for grams in (

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causal_report import regression
+from causal_report.absorption import centred
 from causal_report.mediation import intervals, moments
 from causal_report.mediation.fit import Adjusted
 from tests.benchmarks import mediation as benchmark
@@ -48,7 +49,7 @@ def _refitted(columns: Array, strata: NDArray[np.intp], rows: NDArray[np.intp]) 
 @pytest.mark.parametrize("models", [1, 3])
 def test_every_resample_equals_its_refit(models: int) -> None:
     columns, strata = _made(60, models=models)
-    z = moments.centred(columns, strata)
+    z = centred(columns, strata)
     weights = next(moments.counts(60, 40, np.random.default_rng(1)))
     grams = moments.weighted(z, strata, weights)
     found = moments.slopes(grams, *moments.swept(grams, [0, 1]), (2, 3, 4))
@@ -64,7 +65,7 @@ def test_a_model_that_was_not_drawn_costs_the_resample_nothing() -> None:
     strata[:2] = 1
     weights = np.ones((1, 40))
     weights[0, :2] = 0
-    grams = moments.weighted(moments.centred(columns, strata), strata, weights)
+    grams = moments.weighted(centred(columns, strata), strata, weights)
     found = moments.slopes(grams, *moments.swept(grams, [0, 1]), (2, 3, 4))
     assert found.usable.all()
     assert float(found.a[0]) == pytest.approx(_refitted(columns, strata, np.arange(2, 40))[0], abs=1e-9)
@@ -72,7 +73,7 @@ def test_a_model_that_was_not_drawn_costs_the_resample_nothing() -> None:
 
 def test_the_jackknife_equals_leaving_each_row_out() -> None:
     columns, strata = _made(30, models=2)
-    grams = moments.jackknifed(moments.centred(columns, strata), strata)
+    grams = moments.jackknifed(centred(columns, strata), strata)
     found = moments.slopes(grams, *moments.swept(grams, [0, 1]), (2, 3, 4))
     for at in range(30):
         expected = _refitted(columns, strata, np.delete(np.arange(30), at))
@@ -84,7 +85,7 @@ def test_a_resample_in_which_a_column_stands_still_is_dropped() -> None:
     columns, strata = _made(30)
     columns[:, 2] = 0.0
     columns[:2, 2] = 1.0  # two rows decide: some resamples have neither
-    z = moments.centred(columns, strata)
+    z = centred(columns, strata)
     grams = moments.resampled(z, strata, 500, np.random.default_rng(0))
     found = moments.slopes(grams, *moments.swept(grams, [0, 1]), (2, 3, 4))
     assert 20 < int((~found.usable).sum()) < 150  # (1 - 2/30)^30 = 13 %
@@ -93,7 +94,7 @@ def test_a_resample_in_which_a_column_stands_still_is_dropped() -> None:
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, strata = _made(50, models=2)
-    z = moments.centred(columns, strata)
+    z = centred(columns, strata)
     whole = moments.resampled(z, strata, 64, np.random.default_rng(9))
     monkeypatch.setattr(moments, "CELLS", 350)
     parts = moments.resampled(z, strata, 64, np.random.default_rng(9))
